@@ -1,0 +1,1 @@
+"""Real parts behind the ports. Only `consortium.bootstrap` names them."""

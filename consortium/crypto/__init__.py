@@ -1,0 +1,1 @@
+"""Functions over bytes. Keys, nonces and random bytes come in as arguments."""

@@ -1,0 +1,51 @@
+"""The ledger's state between two blocks: small enough to hold in memory whatever the ledger's length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from consortium.crypto.merkle import Tree
+from consortium.model.members import Genesis
+
+
+@dataclass(frozen=True, slots=True)
+class MemberState:
+    """What the ledger knows of a member's batches: the next sequence, and the time of the latest good one."""
+
+    next_sequence: int = 0
+    latest_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerState:
+    """After `height` blocks. `digest` is the last block's hash (the genesis digest at height 0)."""
+
+    genesis: Genesis
+    height: int
+    digest: bytes
+    position: int
+    time_ms: int
+    tree: Tree
+    members: Mapping[str, MemberState] = field(default_factory=dict)
+
+    def next_sequence(self, member: str) -> int:
+        """The sequence that the member's next batch must carry."""
+        known = self.members.get(member)
+        return known.next_sequence if known else 0
+
+
+def initial(genesis: Genesis) -> LedgerState:
+    """The state that every node starts from."""
+    members = {m.name: MemberState() for m in genesis.members}
+    return LedgerState(genesis, 0, genesis.digest(), 0, 0, Tree(), members)
+
+
+def ledger_time(state: LedgerState, members: Mapping[str, MemberState]) -> int:
+    """The median (the lower of two) of the members' latest batch times, never backwards.
+
+    So no single member can move the ledger's time, neither by a wrong clock nor by silence.
+    """
+    times = sorted(m.latest_ms for m in members.values() if m.latest_ms is not None)
+    median = times[(len(times) - 1) // 2] if times else 0
+    return max(state.time_ms, median)

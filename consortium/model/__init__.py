@@ -1,0 +1,1 @@
+"""Plain frozen values: no behaviour beyond their own encoding, no I/O."""

@@ -1,0 +1,1 @@
+"""The way of a record, one module a step: submit, seal, order, apply, prove, read."""

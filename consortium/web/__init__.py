@@ -1,0 +1,1 @@
+"""The HTTP API: FastAPI, RFC 9457 problems, OpenAPI."""
