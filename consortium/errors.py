@@ -60,6 +60,10 @@ class NotAuthenticated(CallerError):
     """There is no valid token; the message never says which check failed."""
 
 
+class Forbidden(CallerError):
+    """The caller's role does not include the action, whatever exists or not."""
+
+
 class NotFound(CallerError):
     """There is no such record *for this caller*: a refusal and an absence look the same."""
 

@@ -14,7 +14,7 @@ from consortium.crypto.merkle import TileId
 from consortium.crypto.notes import NoteSignature, SignedNote
 from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import Transition
-from consortium.model.blocks import Block, KeptBlock, LogEntry
+from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, LogEntry, RejectedRecord
 from consortium.model.members import Genesis, MemberKeys
 from consortium.model.records import Accepted, Header, Rejected
 
@@ -178,9 +178,7 @@ class LedgerStore(Protocol):
         """Those of `ids` that accepted records have."""
         ...
 
-    async def commit(
-        self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()
-    ) -> None:
+    async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:
         """Store one block and all that follows from it, in one transaction.
 
         Idempotent by height: a block that is already stored unchanged is left alone. Raises `Tampering` if another
@@ -192,12 +190,24 @@ class LedgerStore(Protocol):
         """Blocks from height `start` (the first is 1) in order, with what is kept of their batches."""
         ...
 
+    async def rows(self, first: int, last: int) -> Sequence[AcceptedRecord | RejectedRecord]:
+        """The record rows, accepted and rejected, of the blocks from height `first` to `last`, by height and item.
+
+        For the audit, which compares every column with what follows from the batches: each is given as it is stored
+        (an `AcceptedRecord.leaf` that is not stored is computed from the header).
+        """
+        ...
+
     async def block(self, height: int) -> Block | None:
         """One block without its batch."""
         ...
 
     async def block_of_size(self, size: int) -> Block | None:
         """The first block after which the tree has at least `size` leaves."""
+        ...
+
+    async def block_of_batch(self, member: str, sequence: int) -> Block | None:
+        """The block that a member's batch became."""
         ...
 
     async def record(self, record_id: bytes) -> StoredRecord | None:
@@ -250,7 +260,8 @@ class PartyStore(Protocol):
         limit: int,
     ) -> Sequence[HeldRecord]:
         """Held records that any of `parties` may open, of a type, with from_ms <= start < to_ms, and tree index >
-        `after` (-1 for all), in the order of the tree, each once."""
+        `after` (-1 for all), in the order of the tree, each once.
+        """
         ...
 
     async def missing(self, limit: int) -> Sequence[MissingRecord]:
@@ -438,4 +449,8 @@ class Peers(Protocol):
 
     async def checkpoint(self, member: str) -> SignedNote | None:
         """Their latest checkpoint."""
+        ...
+
+    async def consistency(self, member: str, old: int, new: int) -> Sequence[bytes]:
+        """Their consistency proof between two tree sizes."""
         ...

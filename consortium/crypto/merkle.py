@@ -61,7 +61,8 @@ class Tree:
     def extend(self, leaves: Iterable[bytes]) -> tuple[Tree, tuple[Tile, ...]]:
         """The tree with more leaf hashes, and the tiles that became full by them, in the order they did."""
         stack, size = list(self.stack), self.size
-        tails, full = [list(tail) for tail in self.tails], []
+        tails = [list(tail) for tail in self.tails]
+        full: list[Tile] = []
         for leaf in leaves:
             _push(tails, full, 0, leaf, size)
             node, rest, level = leaf, size, 0

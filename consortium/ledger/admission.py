@@ -146,10 +146,10 @@ def _refused(entry: LogEntry, refusal: BatchRefusal) -> OpenedBatch:
 def _good(
     entry: LogEntry, head: BatchHead, head_bytes: bytes, signature: bytes, records: tuple[OpenedRecord, ...]
 ) -> OpenedBatch:
-    digest = sha256(head_bytes + signature)
-    return OpenedBatch(
-        entry.member, entry.sequence, entry.position, digest, None, head, head_bytes, signature, records
-    )
+    # Without it evidence could be changed afterwards: nothing else that is signed or chained covers a bad ciphertext.
+    evidence = b"".join(sha256(kept) for r in records if r.fault and (kept := evidence_of(r, r.fault)))
+    digest = sha256(head_bytes + signature + evidence)
+    return OpenedBatch(entry.member, entry.sequence, entry.position, digest, None, head, head_bytes, signature, records)
 
 
 def _open_record(head: BatchHead, header_bytes: bytes, leaf: bytes, wire: WireRecord | None) -> OpenedRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from consortium.model.encoding import encode
 from consortium.model.records import Accepted, Rejected
@@ -50,7 +51,8 @@ class Block:
     """A batch at its position, with the verdicts that every node came to.
 
     `size` and `root` describe the tree after the block; `time_ms` is the ledger's time after it; `batch_digest` is
-    SHA-256 over head and signature, or over the raw bytes of a refused batch. `refusal` is '' for a good batch.
+    SHA-256 over head, signature and the SHA-256 of each kept piece of evidence, or over the raw bytes of a refused
+    batch. `refusal` is '' for a good batch.
     """
 
     height: int
@@ -68,9 +70,9 @@ class Block:
     size: int
     root: bytes
 
-    def digest(self) -> bytes:
-        """The block's hash, which the next block names as its `previous`."""
-        fields = [
+    def fields(self) -> list[Any]:
+        """The block as plain values, version first: what is hashed, and how it travels."""
+        return [
             BLOCK_VERSION,
             self.height,
             self.previous,
@@ -87,7 +89,10 @@ class Block:
             self.size,
             self.root,
         ]
-        return hashlib.sha256(_BLOCK_CONTEXT + encode(fields)).digest()
+
+    def digest(self) -> bytes:
+        """The block's hash, which the next block names as its `previous`."""
+        return hashlib.sha256(_BLOCK_CONTEXT + encode(self.fields())).digest()
 
 
 @dataclass(frozen=True, slots=True)

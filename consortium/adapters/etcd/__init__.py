@@ -1,0 +1,1 @@
+"""The ordering log on etcd: `log.EtcdLog`."""

@@ -1,0 +1,139 @@
+"""`LedgerStore` on Postgres: blocks, records, tiles. Contract: `consortium.ports`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from psycopg import AsyncConnection
+
+from consortium.adapters.postgres import committing, loading
+from consortium.adapters.postgres.pool import Database, Row, fetch
+from consortium.adapters.postgres.rows import BLOCK, block_of, kept_of, stored_of, take
+from consortium.crypto.merkle import TileId
+from consortium.errors import Tampering
+from consortium.ledger.state import LedgerState
+from consortium.ledger.transition import Transition
+from consortium.model.blocks import Block, KeptBlock
+from consortium.model.members import Genesis
+from consortium.model.records import Accepted, Rejected
+from consortium.ports import HeldRecord, MissingRecord, StoredRecord
+
+
+class PostgresLedger:
+    """The ledger of one node in its database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def load(self, genesis: Genesis) -> LedgerState:
+        async with self._database.node() as conn:
+            return await loading.load(conn, genesis)
+
+    async def taken(self, ids: Sequence[bytes]) -> Collection[bytes]:
+        if not ids:
+            return frozenset()
+        rows = await self._database.rows("SELECT id FROM ledger.records WHERE id = ANY(%b::bytea[])", [list(ids)])
+        return frozenset(id for (id,) in rows)
+
+    async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:
+        parts, values = committing.parameters(step, held, missing)
+        async with self._database.node() as conn:
+            if not await fetch(conn, committing.statement(parts), values):
+                await _require_stored(conn, step)
+
+    async def blocks(self, start: int, limit: int) -> Sequence[KeptBlock]:
+        async with self._database.node() as conn:
+            return await _blocks(conn, max(start, 1), limit)
+
+    async def block(self, height: int) -> Block | None:
+        return _one(await self._database.rows(BLOCK + "WHERE height = %b", [height]))
+
+    async def block_of_size(self, size: int) -> Block | None:
+        if size <= 0:
+            return await self.block(1)
+        # The block that brought the last of these leaves.
+        query = BLOCK + "WHERE height = (SELECT height FROM ledger.records WHERE tree_index = %b)"  # noqa: S608  constants
+        return _one(await self._database.rows(query, [size - 1]))
+
+    async def block_of_batch(self, member: str, sequence: int) -> Block | None:
+        query = BLOCK + "WHERE member = %b AND sequence = %b ORDER BY height LIMIT 1"
+        return _one(await self._database.rows(query, [member, sequence]))
+
+    async def record(self, record_id: bytes) -> StoredRecord | None:
+        if not record_id:
+            return None
+        query = "SELECT id, height, item, tree_index, header FROM ledger.records WHERE id = %b"
+        rows = await self._database.rows(query, [record_id])
+        if rows:
+            return stored_of(Accepted(*rows[0][:4]), rows[0][4])
+        query = (
+            "SELECT id, height, item, reason, header FROM ledger.rejections WHERE id = %b ORDER BY height, item LIMIT 1"
+        )
+        rows = await self._database.rows(query, [record_id])
+        return stored_of(Rejected(*rows[0][:4]), rows[0][4]) if rows else None
+
+    async def headers(self, start: int, end: int) -> Sequence[bytes]:
+        query = "SELECT header FROM ledger.records WHERE tree_index >= %b AND tree_index < %b ORDER BY tree_index"
+        return [header for (header,) in await self._database.rows(query, [start, end])]
+
+    async def tiles(self, ids: Collection[TileId]) -> Mapping[TileId, bytes]:
+        if not ids:
+            return {}
+        query = (
+            "SELECT level, idx, hashes FROM ledger.tiles "
+            "JOIN unnest(%b::bigint[], %b::bigint[]) AS wanted (level, idx) USING (level, idx)"
+        )
+        wanted = sorted(ids)
+        rows = await self._database.rows(query, [[level for level, _ in wanted], [index for _, index in wanted]])
+        return {(level, index): hashes for level, index, hashes in rows}
+
+
+def _one(rows: Sequence[Row]) -> Block | None:
+    return block_of(rows[0]) if rows else None
+
+
+async def _require_stored(conn: AsyncConnection, step: Transition) -> None:
+    """Nothing was inserted: fine if this very block is there, else somebody changed the store."""
+    height = step.block.height
+    rows = await fetch(conn, "SELECT digest FROM ledger.blocks WHERE height = %b", [height])
+    if not rows:
+        raise Tampering(f"the store does not hold the block that block {height} builds on", hint="restart the node")
+    if rows[0][0] != step.state.digest:
+        raise Tampering(f"the store holds another block at height {height}", hint="run an audit")
+
+
+async def _blocks(conn: AsyncConnection, start: int, limit: int) -> list[KeptBlock]:
+    """Blocks are written once and in order, so that four queries need no common snapshot."""
+    rows = await fetch(conn, BLOCK + "WHERE height >= %b AND height < %b ORDER BY height", [start - 1, start + limit])
+    before = rows.pop(0)[11] if rows and rows[0][0] < start else 0
+    if not rows or limit < 1:
+        return []
+    heights = [rows[0][0], rows[-1][0]]
+    records = iter(
+        await fetch(
+            conn,
+            "SELECT item, id, header, height FROM ledger.records WHERE tree_index >= %b AND tree_index < %b "
+            "ORDER BY tree_index",
+            [before, rows[-1][11]],
+        )
+    )
+    rejections = await _by_height(conn, "SELECT height, item, header, evidence FROM ledger.rejections", heights)
+    refused = await _by_height(conn, "SELECT height, raw FROM ledger.refused_batches", heights)
+    kept = []
+    for number, row in enumerate(rows):
+        block = block_of(row)
+        if block.height != start + number:
+            raise Tampering(f"block {start + number} was taken out of the store", hint="run an audit")
+        raw = refused[block.height][0][0] if block.height in refused else None
+        accepted = take(records, block.size - before)
+        kept.append(KeptBlock(block, kept_of(block, row, accepted, rejections.get(block.height, []), raw)))
+        before = block.size
+    return kept
+
+
+async def _by_height(conn: AsyncConnection, query: str, heights: Sequence[int]) -> dict[int, list[Row]]:
+    rows = defaultdict(list)
+    for row in await fetch(conn, query + " WHERE height BETWEEN %b AND %b ORDER BY 1, 2", heights):
+        rows[row[0]].append(row[1:])
+    return dict(rows)

@@ -1,0 +1,113 @@
+"""`PartyStore` on Postgres: sealed payloads, and the node's index of what it may open. Contract: `consortium.ports`.
+
+All but `find` acts as the node. `find` answers a caller, and runs on a connection that sees no row but those of the
+parties it names: should the query be wrong one day, Postgres still gives nobody else's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from psycopg import AsyncConnection
+
+from consortium.adapters.postgres.committing import held_values
+from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.rows import HELD, held_of
+from consortium.ports import HeldRecord, IndexEntry, MissingRecord
+
+_ADD_ENTRIES = """
+INSERT INTO node.entries (tree_index, start_ms, party, type)
+SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[], %b::text[]) ON CONFLICT DO NOTHING
+"""
+_ADD_HELD = """
+INSERT INTO node.held (tree_index, bodies, wraps, slots)
+SELECT * FROM unnest(%(h_indexes)b::bigint[], %(h_bodies)b::bytea[], %(h_wraps)b::bytea[], %(h_slots)b::bytea[])
+ON CONFLICT DO NOTHING
+"""
+# Each party's own first lines, then the first of them all: the work does not grow with the number of lines.
+_FIND = """
+SELECT found.tree_index, id, header, bodies, wraps, slots FROM (
+    SELECT DISTINCT line.tree_index FROM unnest(%(parties)b::bytea[]) AS wanted, LATERAL (
+        SELECT tree_index FROM node.entries WHERE party = wanted AND tree_index > %(after)b {filters}
+        ORDER BY tree_index LIMIT %(limit)b
+    ) AS line ORDER BY line.tree_index LIMIT %(limit)b
+) AS found
+JOIN node.held ON held.tree_index = found.tree_index
+JOIN ledger.records ON records.tree_index = found.tree_index
+ORDER BY found.tree_index
+"""
+
+
+class PostgresParty:
+    """What one node holds as a party, in its database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def unindexed(self, limit: int) -> Sequence[HeldRecord]:
+        first = "(SELECT value FROM node.marks WHERE name = 'indexed_up_to')"
+        query = HELD + f"WHERE tree_index >= {first} ORDER BY tree_index LIMIT %b"
+        return held_of(await self._database.rows(query, [limit]))
+
+    async def indexed_up_to(self) -> int:
+        rows = await self._database.rows("SELECT value FROM node.marks WHERE name = 'indexed_up_to'")
+        return int(rows[0][0])
+
+    async def add_index(self, entries: Sequence[IndexEntry], up_to: int) -> None:
+        query = "UPDATE node.marks SET value = %b WHERE name = 'indexed_up_to' AND value < %b"
+        async with self._database.node() as conn, conn.pipeline(), conn.transaction():
+            await _add_entries(conn, entries)
+            await conn.execute(query, [up_to, up_to], prepare=True)
+
+    async def held(self, record_id: bytes) -> HeldRecord | None:
+        found = held_of(await self._database.rows(HELD + "WHERE id = %b", [record_id]))
+        return found[0] if found else None
+
+    async def readers(self, index: int) -> frozenset[bytes]:
+        rows = await self._database.rows("SELECT party FROM node.entries WHERE tree_index = %b", [index])
+        return frozenset(party for (party,) in rows)
+
+    async def find(
+        self,
+        parties: Collection[bytes],
+        *,
+        type: str | None,
+        from_ms: int | None,
+        to_ms: int | None,
+        after: int,
+        limit: int,
+    ) -> Sequence[HeldRecord]:
+        filters = "".join(
+            text
+            for text, value in (
+                ("AND type = %(type)b::text ", type),
+                ("AND start_ms >= %(from_ms)b ", from_ms),
+                ("AND start_ms < %(to_ms)b ", to_ms),
+            )
+            if value is not None
+        )
+        if not parties:
+            return []
+        wanted = sorted(set(parties))
+        values = {"type": type, "from_ms": from_ms, "to_ms": to_ms, "after": after, "limit": limit, "parties": wanted}
+        setting = ",".join(party.hex() for party in wanted)
+        async with self._database.reader() as conn, conn.pipeline(), conn.transaction():
+            await conn.execute("SELECT set_config('consortium.parties', %b::text, true)", [setting], prepare=True)
+            cursor = await conn.execute(_FIND.format(filters=filters), values, binary=True)
+            return held_of(await cursor.fetchall())
+
+    async def missing(self, limit: int) -> Sequence[MissingRecord]:
+        query = "SELECT tree_index, id, author FROM node.missing ORDER BY tree_index LIMIT %b"
+        return [MissingRecord(*row) for row in await self._database.rows(query, [limit])]
+
+    async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
+        async with self._database.node() as conn, conn.pipeline(), conn.transaction():
+            await conn.execute(_ADD_HELD, held_values([held]), prepare=True)
+            await _add_entries(conn, entries)
+            await conn.execute("DELETE FROM node.missing WHERE tree_index = %b", [held.index], prepare=True)
+
+
+async def _add_entries(conn: AsyncConnection, entries: Sequence[IndexEntry]) -> None:
+    if entries:
+        columns = zip(*((e.index, e.start_ms, e.party, e.type) for e in entries), strict=True)
+        await conn.execute(_ADD_ENTRIES, [list(column) for column in columns], prepare=True)

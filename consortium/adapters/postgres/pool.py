@@ -1,0 +1,136 @@
+"""Connections to the node's database, in two pools with different rights to rows.
+
+Connections of `node` carry the setting `consortium.scope` = 'node' and see every row; those of `reader` see only rows
+of the parties that their transaction names (row-level security, see the first migration). Both are in autocommit:
+one statement is one transaction, and more than one is said so with `conn.transaction()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.types.numeric import Int8BinaryDumper
+from psycopg_pool import AsyncConnectionPool
+
+from consortium.adapters.postgres.failures import translate, translated
+from consortium.errors import ConfigurationError
+
+Row = tuple[Any, ...]
+Params = Sequence[Any] | Mapping[str, Any]
+
+_RECONNECT_S = 2.0
+"""How long the pool tries by itself; after that each request tries anew, so that no long pause ever builds up."""
+
+
+class Database:
+    """A node's database. Every method raises `StoreUnavailable` while Postgres is away and recovers by itself."""
+
+    def __init__(self, node: AsyncConnectionPool, reader: AsyncConnectionPool) -> None:
+        self._node = node
+        self._reader = reader
+
+    @classmethod
+    async def open(
+        cls, url: str, *, name: str = "consortium", connections: int = 4, timeout_s: float = 5.0
+    ) -> Database:
+        """Connect to a libpq URL; at most `connections` of each kind.
+
+        `timeout_s` is how long one request waits for a connection. Raises `StoreUnavailable`, and
+        `ConfigurationError` for a role that row-level security does not bind.
+        """
+        database = cls(
+            _pool(url, f"{name}-node", _as_node, connections, timeout_s),
+            _pool(url, f"{name}-reader", _as_reader, connections, timeout_s),
+        )
+        try:
+            await database._node.open()
+            await database._reader.open()
+            await database._require_bound_role()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @asynccontextmanager
+    async def node(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees every row."""
+        async with _checked_out(self._node) as conn:
+            yield conn
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees no row but those of the parties that its transaction names."""
+        async with _checked_out(self._reader) as conn:
+            yield conn
+
+    async def rows(self, query: str, params: Params = ()) -> list[Row]:
+        """One statement as the node, prepared, values in binary."""
+        async with self.node() as conn:
+            return await fetch(conn, query, params)
+
+    async def execute(self, query: str, params: Params = ()) -> int:
+        """One statement as the node; the number of rows it touched."""
+        async with self.node() as conn:
+            return (await conn.execute(query, params, prepare=True)).rowcount
+
+    async def close(self) -> None:
+        """Give up all connections."""
+        await self._node.close()
+        await self._reader.close()
+
+    async def _require_bound_role(self) -> None:
+        rows = await self.rows("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
+        if rows[0][0]:
+            raise ConfigurationError(
+                "the database role bypasses row-level security",
+                hint="give the node a role of its own: LOGIN, owner of its database, neither SUPERUSER nor BYPASSRLS",
+            )
+
+
+async def fetch(conn: AsyncConnection, query: str, params: Params = ()) -> list[Row]:
+    """All rows of one statement, prepared, values in binary."""
+    cursor = await conn.execute(query, params, prepare=True, binary=True)
+    return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def _checked_out(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
+    try:
+        async with pool.connection() as conn:
+            yield conn
+    except psycopg.OperationalError as error:
+        # After a restart of Postgres all idle connections are dead, and each would fail a request of its own.
+        await pool.check()
+        raise translate(error) from error
+    except psycopg.Error as error:
+        raise translate(error) from error
+
+
+def _pool(url: str, name: str, configure: Any, connections: int, timeout_s: float) -> AsyncConnectionPool:
+    with translated():
+        return AsyncConnectionPool(
+            url,
+            kwargs={"autocommit": True, "application_name": name},
+            configure=configure,
+            min_size=1,
+            max_size=connections,
+            timeout=timeout_s,
+            reconnect_timeout=_RECONNECT_S,
+            name=name,
+            open=False,
+        )
+
+
+async def _as_node(conn: AsyncConnection) -> None:
+    await _as_reader(conn)
+    await conn.execute("SET consortium.scope = 'node'")
+
+
+async def _as_reader(conn: AsyncConnection) -> None:
+    # One width for all integers: a statement is then prepared once, not once per size of its numbers. It holds for
+    # the placeholder %b, which all statements use: besides, lists travel ten times faster in binary than by %s.
+    conn.adapters.register_dumper(int, Int8BinaryDumper)

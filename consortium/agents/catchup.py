@@ -1,0 +1,165 @@
+"""Catching up: a node that was away longer than the log is kept takes blocks from other members' nodes.
+
+Nothing they say is believed. Each block must follow from its batch, each batch carry its author's signature, and
+each stretch must be a prefix (RFC 6962 consistency) of a tree that a quorum cosigned, before any of it is stored.
+Payloads that concern this node are then fetched from whoever holds them and checked against the headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from consortium.crypto.hashing import sha256
+from consortium.crypto.hints import my_slots
+from consortium.crypto.merkle import verify_consistency
+from consortium.crypto.notes import Checkpoint
+from consortium.errors import OperatorError, PeerError, Tampering
+from consortium.ledger.admission import reopen
+from consortium.ledger.state import LedgerState
+from consortium.ledger.transition import transition
+from consortium.model.blocks import KeptBlock
+from consortium.model.records import Header
+from consortium.pipeline.apply import Applier
+from consortium.pipeline.opening import Opener
+from consortium.ports import HeldRecord, KeyCustody, LedgerStore, MissingRecord, PartyStore, Peers
+from consortium.agents.cosign import Cosigner
+from consortium.agents.index import Fault, index_lines
+
+_CHUNK = 100
+_PAUSE_S = 1.0
+
+
+class CatchUp:
+    """Brings the ledger forward from the other members' nodes."""
+
+    def __init__(self, peers: Peers, cosigner: Cosigner, store: LedgerStore, report: Callable[[str], None]) -> None:
+        self._peers = peers
+        self._cosigner = cosigner
+        self._store = store
+        self._report = report
+        self._applier: Applier | None = None
+
+    def attach(self, applier: Applier) -> None:
+        """The applier that this brings forward."""
+        self._applier = applier
+
+    async def __call__(self, state: LedgerState) -> None:
+        """Apply what a quorum has cosigned beyond `state`; waits for a member that can help.
+
+        Raises `Tampering` if members answer and none has more: then the log lost entries that nobody applied.
+        """
+        while True:
+            answered = 0
+            for member in self._peers.names:
+                try:
+                    if await self._from(member):
+                        return
+                    answered += 1
+                except (OperatorError, PeerError) as error:
+                    self._report(f"cannot catch up from {member}: {error}")
+            if answered == len(self._peers.names):
+                raise Tampering("the log lacks entries that no other member has applied")
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _from(self, member: str) -> bool:
+        """Take all that one member can prove; whether that was anything."""
+        applier = self._applier
+        if applier is None:
+            return False
+        await self._cosigner.witnessed_size(applier.state.tree.size + 1)
+        note = self._cosigner.best
+        goal = Checkpoint.parse(note.text) if note else None
+        began = applier.state.height
+        while goal is not None:
+            chunk = list(await self._peers.blocks(member, applier.state.height + 1, _CHUNK))
+            chunk = [kept for kept in chunk if kept.block.size <= goal.size]
+            if not chunk:
+                break
+            await self._verify(member, applier.state, chunk, goal)
+            for kept in chunk:
+                await applier.apply_kept(kept)
+        return applier.state.height > began
+
+    async def _verify(self, member: str, state: LedgerState, chunk: Sequence[KeptBlock], goal: Checkpoint) -> None:
+        """Run the chunk through the state machine without storing it, and prove its end against the checkpoint."""
+        seen: set[bytes] = set()
+        for kept in chunk:
+            opened = reopen(state.genesis, kept.batch)
+            taken = set(await self._store.taken(opened.ids())) | seen
+            step = transition(state, opened, taken)
+            if step.block != kept.block:
+                raise PeerError(f"block {step.block.height} of {member} does not follow from its batch")
+            seen.update(r.verdict.id for r in step.accepted)
+            state = step.state
+        proof = await self._peers.consistency(member, state.tree.size, goal.size)
+        verify_consistency(state.tree.size, goal.size, state.tree.root(), goal.root, proof)
+
+
+class PayloadFetcher:
+    """Fetches the payloads that came without, after catching up."""
+
+    def __init__(
+        self,
+        peers: Peers,
+        party: PartyStore,
+        ledger: LedgerStore,
+        opener: Opener,
+        custody: KeyCustody,
+        encryption_keys: dict[str, bytes],
+        fault: Fault,
+        *,
+        interval_s: float,
+    ) -> None:
+        self._peers = peers
+        self._party = party
+        self._ledger = ledger
+        self._opener = opener
+        self._custody = custody
+        self._encryption_keys = encryption_keys
+        self._fault = fault
+        self._interval_s = interval_s
+
+    async def run(self) -> None:
+        """Fetch for ever; sleeps while nothing is missing or nobody can help."""
+        while True:
+            try:
+                if not await self.fetch():
+                    await asyncio.sleep(self._interval_s)
+            except (OperatorError, PeerError):
+                await asyncio.sleep(self._interval_s)
+
+    async def fetch(self) -> int:
+        """One round; how many payloads came."""
+        came = 0
+        for missing in await self._party.missing(_CHUNK):
+            held = await self._find(missing)
+            if held is not None:
+                await self._party.fill(held, index_lines(self._opener, held, self._fault))
+                came += 1
+        return came
+
+    async def _find(self, missing: MissingRecord) -> HeldRecord | None:
+        stored = await self._ledger.record(missing.id)
+        if stored is None:
+            return None
+        others = [name for name in self._peers.names if name != missing.author]
+        for member in [missing.author, *others]:
+            if member not in self._peers.names:
+                continue
+            try:
+                payload = await self._peers.payload(member, missing.id)
+            except (OperatorError, PeerError):
+                continue
+            if payload is not None and _matches(stored.header, *payload):
+                bodies, wraps = payload
+                key = self._custody.pair(self._encryption_keys[missing.author]).hint
+                slots = my_slots(key, missing.id, stored.header.slots())
+                return HeldRecord(missing.index, missing.id, stored.header_bytes, bodies, wraps, slots)
+        return None
+
+
+def _matches(header: Header, bodies: tuple[bytes, ...], wraps: bytes) -> bool:
+    """Whether a payload is the one that the header's author signed."""
+    digests = [sha256(body) for body in bodies]
+    return digests == [seal.digest for seal in header.sections] and sha256(wraps) == header.wraps_digest

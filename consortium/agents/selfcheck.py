@@ -1,0 +1,64 @@
+"""A node's check of itself: replay its own store in slices, and compare every row with what follows from the log.
+
+A byte that somebody changed in the database is named by table and place, in the log and in the status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from consortium.audit.live import StoreAudit
+from consortium.audit.report import Finding
+from consortium.crypto.trust import TrustPolicy
+from consortium.errors import OperatorError, Tampering
+from consortium.model.members import Genesis
+from consortium.ports import LedgerStore, WitnessStore
+
+_SLICE = 50
+_YIELD_S = 0.01
+
+
+class SelfCheck:
+    """Goes over the whole ledger again and again, with a pause of `interval_s` between two passes."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        store: LedgerStore,
+        witness: WitnessStore,
+        trust: TrustPolicy,
+        alarm: Callable[[Exception], None],
+        *,
+        interval_s: float,
+    ) -> None:
+        self._genesis = genesis
+        self._store = store
+        self._witness = witness
+        self._trust = trust
+        self._alarm = alarm
+        self._interval_s = interval_s
+        self.checked_height = 0
+
+    async def run(self) -> None:
+        """Check for ever."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self._pass()
+            except OperatorError:
+                continue
+
+    async def _pass(self) -> None:
+        audit = StoreAudit(self._store, self._witness, self._genesis, self._trust)
+        while await audit.advance(_SLICE):
+            self._tell(audit.findings)
+            self.checked_height = audit.height
+            await asyncio.sleep(_YIELD_S)
+        await audit.close()
+        self._tell(audit.findings)
+
+    def _tell(self, findings: list[Finding]) -> None:
+        if findings:
+            more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+            self._alarm(Tampering(f"the node's own database does not hold: {findings[0]}{more}"))

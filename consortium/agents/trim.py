@@ -1,0 +1,79 @@
+"""Trimming: the log is transport. What every member that is still there has cosigned need not stay in it.
+
+A node deletes only its own batches, never its newest: the log must always show how far each member came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from consortium.errors import OperatorError
+from consortium.ledger.state import LedgerState
+from consortium.pipeline.apply import Applier
+from consortium.ports import LedgerStore, OrderingLog, WitnessStore
+
+
+class Trimmer:
+    """Trims this member's part of the log.
+
+    `keep_batches` of its newest batches stay in any case; members whose latest batch is older than `away_ms` by the
+    ledger's time are not waited for: they catch up from the other members' nodes.
+    """
+
+    def __init__(
+        self,
+        member: str,
+        log: OrderingLog,
+        store: LedgerStore,
+        witness: WitnessStore,
+        applier: Applier,
+        *,
+        interval_s: float,
+        keep_batches: int,
+        away_ms: int,
+    ) -> None:
+        self._member = member
+        self._log = log
+        self._store = store
+        self._witness = witness
+        self._applier = applier
+        self._interval_s = interval_s
+        self._keep = max(1, keep_batches)
+        self._away_ms = away_ms
+        self._trimmed = 0
+
+    async def run(self) -> None:
+        """Trim for ever."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.trim()
+            except OperatorError:
+                continue
+
+    async def trim(self) -> int:
+        """One round; the number of batches deleted."""
+        state = self._applier.state
+        safe = await self._safe_size(state)
+        low, high = self._trimmed, state.next_sequence(self._member) - self._keep
+        while low < high:  # the first own batch whose block is not yet cosigned by all
+            middle = (low + high) // 2
+            block = await self._store.block_of_batch(self._member, middle)
+            if block is not None and block.size <= safe:
+                low = middle + 1
+            else:
+                high = middle
+        if low <= self._trimmed:
+            return 0
+        removed = await self._log.trim(low)
+        self._trimmed = low
+        return removed
+
+    async def _safe_size(self, state: LedgerState) -> int:
+        sizes = await self._witness.member_sizes()
+        waited_for = [
+            name
+            for name, member in state.members.items()
+            if member.latest_ms is not None and member.latest_ms >= state.time_ms - self._away_ms
+        ]
+        return min((sizes.get(name, 0) for name in waited_for), default=0)

@@ -1,0 +1,127 @@
+"""`consortium export` and `consortium audit`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from consortium.audit.export import ExportSummary
+from consortium.audit.export import export as write_export
+from consortium.audit.live import audit_store
+from consortium.audit.offline import audit_export
+from consortium.audit.report import AuditReport
+from consortium.audit.report import Progress as OnProgress
+from consortium.bootstrap import open_stores, read_genesis
+from consortium.cli.node import Config
+from consortium.cli.output import console, reported
+from consortium.cli.receipt import read
+from consortium.config import load_settings
+from consortium.crypto.trust import TrustPolicy, parse_policy
+from consortium.errors import InvalidRequest
+from consortium.ledger import witnessing
+from consortium.model.members import Genesis
+
+_SHOWN = 20
+Database = Annotated[str | None, typer.Option(envvar="CONSORTIUM_DATABASE_URL", help="The node's database.")]
+GenesisFile = Annotated[Path | None, typer.Option("--genesis", envvar="CONSORTIUM_GENESIS", help="The genesis file.")]
+
+
+def export(
+    directory: Annotated[Path, typer.Argument(help="An empty or new folder.")],
+    config: Config = None,
+    database: Database = None,
+    genesis: GenesisFile = None,
+) -> None:
+    """Write the ledger of a node's database to a folder that anyone can audit."""
+    with reported():
+        url, found = _source(config, database, genesis)
+        with _progress("exporting") as progress:
+            summary = asyncio.run(_export(url, found, directory, _follow(progress)))
+        console.print(
+            f"{directory}: {summary.height} blocks, {summary.size} records, {summary.checkpoints} cosigned "
+            f"checkpoints, {summary.files} files",
+            soft_wrap=True,
+        )
+
+
+async def _export(url: str, genesis: Genesis, directory: Path, progress: OnProgress) -> ExportSummary:
+    async with open_stores(url) as stores:
+        trust = witnessing.trust_file(genesis)
+        return await write_export(stores.ledger, stores.witness, genesis, trust, directory, progress=progress)
+
+
+def audit(
+    directory: Annotated[Path | None, typer.Argument(help="An export; a node's database if absent.")] = None,
+    trust: Annotated[Path | None, typer.Option(help="A trust file of your own (C2SP tlog-policy).")] = None,
+    genesis: GenesisFile = None,
+    config: Config = None,
+    database: Database = None,
+) -> None:
+    """Replay a whole ledger with public keys alone; exit code 1 names what does not hold."""
+    with reported():
+        if directory is not None and not directory.is_dir():
+            raise InvalidRequest(f"there is no folder {directory}")
+        policy = parse_policy(read(trust)) if trust else None
+        with _progress("auditing") as progress:
+            if directory is not None:
+                own = read_genesis(genesis) if genesis else None
+                report = audit_export(directory, policy, genesis=own, progress=_follow(progress))
+            else:
+                url, found = _source(config, database, genesis)
+                policy = policy or witnessing.trust_policy(found)
+                report = asyncio.run(_audit(url, found, policy, _follow(progress)))
+        _show(report)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+async def _audit(url: str, genesis: Genesis, trust: TrustPolicy, progress: OnProgress) -> AuditReport:
+    async with open_stores(url) as stores:
+        return await audit_store(stores.ledger, stores.witness, genesis, trust, progress)
+
+
+def _source(config: Path | None, database: str | None, genesis: Path | None) -> tuple[str, Genesis]:
+    if database is not None and genesis is not None:
+        return database, read_genesis(genesis)
+    settings = load_settings(config)
+    return settings.database_url.get_secret_value(), read_genesis(settings.genesis)
+
+
+def _progress(what: str) -> Progress:
+    return Progress(
+        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn(),
+        console=console, transient=True,
+    )  # fmt: skip
+
+
+def _follow(progress: Progress) -> OnProgress:
+    task = progress.add_task("", total=None)
+    return lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _show(report: AuditReport) -> None:
+    table = Table(show_header=False)
+    table.add_row("network", report.network)
+    table.add_row("blocks", str(report.height))
+    table.add_row("records", str(report.size))
+    table.add_row("root", report.root.hex())
+    table.add_row("witnessed by a quorum up to", str(report.witnessed_size))
+    table.add_row("refused", str(len(report.refused)))
+    table.add_row("findings", str(len(report.findings)))
+    console.print(table)
+    for refused in report.refused[:_SHOWN]:
+        place = f"block {refused.height}" + ("" if refused.item is None else f", record {refused.item}")
+        what = "batch" if refused.item is None else refused.id.hex() or "no id"
+        console.print(f"refused: {place}: {what} of {refused.member or 'nobody'}: {refused.reason}", soft_wrap=True)
+    if len(report.refused) > _SHOWN:
+        console.print(f"refused: {len(report.refused) - _SHOWN} more")
+    for finding in report.findings:
+        console.print(f"[red]does not hold:[/red] {escape(str(finding))}", soft_wrap=True)
+    if report.sound:
+        console.print("[green]everything holds[/green]")

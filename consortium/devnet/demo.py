@@ -1,0 +1,271 @@
+"""The demo: a consortium of four, one real day of meter readings, faults on the way, and every promise checked.
+
+Each line of its closing table comes from a real call: the API, the database, a receipt file, or the etcd cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from consortium.devnet import checks
+from consortium.devnet.homes import HOUR_S, MeterRow, homes_of, read_meters, read_prices
+from consortium.devnet.network import Devnet, MemberPlan
+from consortium.devnet.postgres import EmbeddedPostgres, PostgresServer, external
+from consortium.devnet.processes import Processes
+from consortium.errors import ConfigurationError, OperatorError
+
+MARK = ".consortium-demo"
+FIRST_OF_RETAILER = 9
+"""Homes 1 to 8 belong to the cooperative, the others to the retailer."""
+_TOKEN_TTL_S = 86_400
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, the steps done, and the steps there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What to run. `postgres_url` is an administrator's URL of a server to use instead of the embedded one."""
+
+    directory: Path
+    meters: Path
+    prices: Path
+    day: date
+    postgres_url: str | None = None
+
+
+@dataclass(slots=True)
+class Demo:
+    """A running demo: the network, the day, and what was reached."""
+
+    options: DemoOptions
+    net: Devnet
+    rows: tuple[MeterRow, ...]
+    tokens: dict[str, str] = field(default_factory=dict)
+    answers: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    checks: list[checks.Check] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check held."""
+        return bool(self.checks) and all(check.held for check in self.checks)
+
+
+def plans(homes: Sequence[str]) -> list[MemberPlan]:
+    """The four members, with the homes shared out between cooperative and retailer by their number."""
+    cooperative = tuple(home for home in homes if _number(home) < FIRST_OF_RETAILER)
+    retailer = tuple(home for home in homes if _number(home) >= FIRST_OF_RETAILER)
+    return [
+        MemberPlan("gridco", ("grid-operator", "utility")),
+        MemberPlan("suncoop", ("cooperative",), users=cooperative),
+        MemberPlan("cityretail", ("retailer",), users=retailer),
+        MemberPlan("regulator", ("compliance",), votes=False),
+    ]
+
+
+def _number(home: str) -> int:
+    digits = "".join(c for c in home if c.isdigit())
+    return int(digits) if digits else 0
+
+
+@contextmanager
+def clean_directory(directory: Path) -> Iterator[Processes]:
+    """An empty directory for a run, and the processes that end with it.
+
+    What an earlier run left there is ended and removed. Raises `ConfigurationError` for a directory that holds
+    something else: nobody's files are deleted.
+    """
+    directory = directory.resolve()
+    if directory.exists() and any(directory.iterdir()):
+        if not (directory / MARK).exists():
+            raise ConfigurationError(
+                f"{directory} holds something that is no demo", hint="choose another folder with --dir"
+            )
+        with Processes(directory / "processes"):
+            pass  # ends what a crashed run left
+        _stop_left_postgres(directory)
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    (directory / MARK).touch()
+    with Processes(directory / "processes") as processes:
+        yield processes
+
+
+def _stop_left_postgres(directory: Path) -> None:
+    if (directory / "postgres" / "data" / "postmaster.pid").exists():
+        left = EmbeddedPostgres(directory / "postgres")
+        left.start()
+        left.stop("immediate")
+
+
+@contextmanager
+def postgres_for(options: DemoOptions) -> Iterator[PostgresServer]:
+    """The embedded server, stopped at the end, or the one that was named."""
+    if options.postgres_url:
+        yield external(options.postgres_url)
+        return
+    server = EmbeddedPostgres(options.directory.resolve() / "postgres")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+async def run_day(demo: Demo, progress: Progress) -> None:
+    """Start everything, feed the day with faults on the way, check, and write demo.json."""
+    progress("keys, certificates, databases", 0, 0)
+    await demo.net.prepare()
+    progress("starting four nodes", 0, 0)
+    await demo.net.start()
+    for person in demo.net.people:
+        demo.tokens[person.name] = await demo.net.sign_in(person)
+    write_summary(demo, {})
+    await _feed(demo, progress)
+    progress("waiting for all members to agree", 0, 0)
+    heads = await agreed(demo, len(demo.rows))
+    progress("checking", 0, 0)
+    demo.checks = await checks.run_all(demo.net, demo.rows, demo.tokens, demo.answers, heads)
+    counts = {
+        "records": len(demo.answers),
+        "blocks": heads["gridco"]["height"],
+        "root": heads["gridco"]["root"],
+        "applied": {name: head["size"] for name, head in heads.items()},
+    }
+    write_summary(demo, counts)
+
+
+async def _feed(demo: Demo, progress: Progress) -> None:
+    """Hour by hour. In the middle of the day an etcd member and a node are killed; the node comes back later."""
+    hours = [(start, list(group)) for start, group in groupby(demo.rows, key=lambda row: row.start)]
+    kill_at, back_at = len(hours) * 2 // 5, len(hours) * 4 // 5
+    for number, (_, rows) in enumerate(hours):
+        if number == kill_at:
+            demo.net.etcd.kill("cityretail")
+            demo.net.nodes["gridco"].kill()
+        if number == back_at:
+            demo.net.launch("gridco")
+        await asyncio.gather(*(_send(demo, member, rows) for member in ("suncoop", "cityretail")))
+        progress("readings", number + 1, len(hours))
+    if len(hours) <= back_at:
+        demo.net.launch("gridco")
+    await demo.net.wait_ready("gridco")
+    await demo.net.etcd.restart("cityretail")
+
+
+async def _send(demo: Demo, member: str, rows: Sequence[MeterRow]) -> None:
+    """An hour's readings of a member's homes, as its meters send them: NDJSON. Raises `OperatorError`."""
+    homes = next(plan.users for plan in demo.net.plans if plan.name == member)
+    mine = [row for row in rows if row.home in homes]
+    if not mine:
+        return
+    lines = [json.dumps({"id": os.urandom(16).hex(), "type": "reading", "data": reading(row, member)}) for row in mine]
+    headers = {"Authorization": f"Bearer {demo.tokens[f'{member}-meters']}"}
+    async with httpx.AsyncClient(base_url=demo.net.nodes[member].url, trust_env=False, timeout=90.0) as http:
+        response = await http.post("/v1/records/stream", content="\n".join(lines), headers=headers)
+    if response.status_code != 200:
+        raise OperatorError(f"{member} answers {response.status_code} to readings: {response.text}")
+    for row, line in zip(mine, response.text.splitlines(), strict=True):
+        answer = json.loads(line)
+        if answer.get("state") != "accepted":
+            raise OperatorError(f"a reading of {row.home} was not accepted: {answer.get('detail') or answer}")
+        demo.answers[row.home, row.start.isoformat()] = answer
+
+
+def reading(row: MeterRow, member: str) -> dict[str, Any]:
+    """A reading as the API takes it."""
+    return {
+        "subject": f"{row.home}@{member}",
+        "interval_start": row.start.isoformat(),
+        "interval_s": HOUR_S,
+        "load_wh": row.load_wh,
+        "pv_wh": row.pv_wh,
+    }
+
+
+async def agreed(demo: Demo, records: int, timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
+    """Every member's status once all stand at the same block with `records` records; else the last ones seen."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + timeout_s
+    while True:
+        heads = {name: await _status(demo, name) for name in demo.net.nodes}
+        same = len({(head["block"], head["size"]) for head in heads.values()}) == 1
+        witnessed = all(head["witnessed_size"] >= records for head in heads.values())
+        if (same and witnessed and heads["gridco"]["size"] >= records) or loop.time() > end:
+            return heads
+        await asyncio.sleep(0.1)
+
+
+async def _status(demo: Demo, member: str) -> dict[str, Any]:
+    return await checks.status(demo.net, member, demo.tokens[f"{member}-staff"])
+
+
+def write_summary(demo: Demo, counts: dict[str, Any]) -> None:
+    """`demo.json`: what scripts need. It holds tokens, so only its owner may read it."""
+    net = demo.net
+    client = {name: net.authority.client(name) for name in [*net.nodes, "root"]}
+    summary = {
+        "day": demo.options.day.isoformat(),
+        "members": {
+            name: {
+                "url": node.url,
+                "peer_url": node.peer_url,
+                "database_url": node.database_url,
+                "config": str(node.config.resolve()),
+                "pid": node.child.pid if node.child else None,
+            }
+            for name, node in net.nodes.items()
+        },
+        "people": [
+            {
+                "name": person.name,
+                "kind": person.kind,
+                "member": person.member,
+                "party": person.party,
+                "token": demo.tokens.get(person.name, ""),
+                **({"password": person.password} if person.password else {"key_seed": person.seed.hex()}),
+            }
+            for person in net.people
+        ],
+        "etcd": {
+            "endpoints": [f"https://{endpoint}" for endpoint in net.etcd.endpoints],
+            "ca": str(net.authority.certificate.resolve()),
+            "certificates": {
+                name: {"cert": str(files.certificate.resolve()), "key": str(files.key.resolve())}
+                for name, files in client.items()
+            },
+            "prefix": f"/{net.genesis.network}/{net.genesis.channel}/{net.genesis.epoch}/log/",
+        },
+        "genesis": str(net.genesis_file.resolve()),
+        "trust_file": str(net.trust_file.resolve()),
+        "counts": counts,
+        "checks": [{"name": check.name, "held": check.held, "seen": check.seen} for check in demo.checks],
+    }
+    path = demo.options.directory / "demo.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+
+
+async def run_demo(options: DemoOptions, progress: Progress, finished: Callable[[Demo], Awaitable[None]]) -> bool:
+    """The whole demo; `finished` is called while everything still runs. Whether every check held."""
+    rows = read_meters(options.meters, options.day)
+    read_prices(options.prices, options.day)
+    with clean_directory(options.directory) as processes, postgres_for(options) as postgres:
+        progress("starting etcd and Postgres", 0, 0)
+        settings = {"token_ttl_s": _TOKEN_TTL_S}
+        net = Devnet(options.directory.resolve(), processes, postgres, plans(homes_of(rows)), settings=settings)
+        demo = Demo(options, net, rows)
+        await run_day(demo, progress)
+        await finished(demo)
+        return demo.passed

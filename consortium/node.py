@@ -1,0 +1,291 @@
+"""A member's node: what runs, what stops it, and what it says of itself.
+
+On tampering it stops applying and ordering, says so in status, metrics and log, and goes on serving reads. On a
+failure that it does not know it ends: what orders a ledger must fail stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from consortium.agents.catchup import CatchUp, PayloadFetcher
+from consortium.agents.cosign import Cosigner
+from consortium.agents.index import Indexer
+from consortium.agents.selfcheck import SelfCheck
+from consortium.agents.trim import Trimmer
+from consortium.energy.metering import to_rfc3339
+from consortium.errors import CommitmentMismatch, Divergence, OperatorError, PeerError, Tampering
+from consortium.ledger.transition import Transition
+from consortium.metrics import Metrics
+from consortium.pipeline.access import Access
+from consortium.pipeline.apply import Applier
+from consortium.pipeline.order import Orderer
+from consortium.ports import HeldRecord, OrderingLog, PeerStatus, Peers, WitnessStore
+
+_log = structlog.get_logger(__name__)
+_QUOTA_ALARM = 0.8
+_HEAD_TIMEOUT_S = 2.0
+_PAUSE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a node is made of; `bootstrap` puts it together."""
+
+    log: OrderingLog
+    applier: Applier
+    indexer: Indexer
+    orderer: Orderer
+    cosigner: Cosigner
+    catch_up: CatchUp
+    fetcher: PayloadFetcher
+    trimmer: Trimmer
+    self_check: SelfCheck
+    witness: WitnessStore
+    peers: Peers
+    access: Access
+
+
+class Node:
+    """Runs the parts and knows how they are."""
+
+    def __init__(
+        self,
+        member: str,
+        metrics: Metrics,
+        ping_store: Callable[[], Awaitable[None]],
+        monitor_interval_s: float,
+    ) -> None:
+        self.member = member
+        self.metrics = metrics
+        self._ping_store = ping_store
+        self._monitor_interval_s = monitor_interval_s
+        self._parts: Parts | None = None
+        self._ordering = False
+        self._alarms: dict[str, str] = {}
+        self._stopped = ""
+        self._lag = 0
+        self._peer_status: dict[str, PeerStatus] = {}
+
+    @property
+    def parts(self) -> Parts:
+        """The parts, once attached."""
+        if self._parts is None:
+            raise RuntimeError("the node is not put together yet")
+        return self._parts
+
+    def attach(self, parts: Parts) -> None:
+        """Give the node its parts, and hang its metrics on them."""
+        self._parts = parts
+        parts.applier.listen(self._count)
+        parts.applier.observe = self.metrics.apply_seconds.observe
+        parts.orderer.metrics.batch = self._count_batch
+
+    # --- running ---------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        parts = self.parts
+        await parts.indexer.start()
+        await parts.cosigner.start()
+        parts.applier.listen(parts.indexer.block_applied)
+        _log.info("node starts", member=self.member, height=parts.applier.state.height)
+        async with asyncio.TaskGroup() as tasks:
+            for name, work in (
+                ("apply", self._apply()),
+                ("order", self._order()),
+                ("monitor", self._monitor()),
+                ("index", parts.indexer.run()),
+                ("cosign", parts.cosigner.run()),
+                ("trim", parts.trimmer.run()),
+                ("fetch", parts.fetcher.run()),
+                ("self-check", parts.self_check.run()),
+            ):
+                tasks.create_task(self._named(name, work))
+
+    async def _named(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            _log.error("the node fails", task=name, error=type(error).__name__)
+            raise
+
+    async def _apply(self) -> None:
+        parts = self.parts
+        try:
+            await parts.applier.run(parts.log, parts.catch_up)
+        except Tampering as error:
+            self._stop(str(error))
+
+    async def _order(self) -> None:
+        """Order once this node has applied all that stood in the log when it started: its own batches among it."""
+        parts = self.parts
+        while True:
+            try:
+                head = await parts.log.head(timeout_s=_HEAD_TIMEOUT_S)
+                break
+            except OperatorError:
+                await asyncio.sleep(_PAUSE_S)
+        while parts.applier.state.position < head and not self._stopped:
+            await asyncio.sleep(_PAUSE_S / 10)
+        if self._stopped:
+            return
+        self._ordering = True
+        _log.info("node takes records", height=parts.applier.state.height)
+        await parts.orderer.run(parts.applier.state.next_sequence(self.member))
+        if parts.orderer.failure is not None:
+            self._stop(str(parts.orderer.failure))
+
+    async def _monitor(self) -> None:
+        while True:
+            await self._measure_log()
+            await self._measure_peers()
+            self.metrics.backlog.set(self.parts.orderer.backlog)
+            self.metrics.witnessed.set(self.parts.cosigner.best_size)
+            self.metrics.policy_errors.set(self.parts.access.errors)
+            self.metrics.checked.set(self.parts.self_check.checked_height)
+            await asyncio.sleep(self._monitor_interval_s)
+
+    async def _measure_log(self) -> None:
+        parts = self.parts
+        try:
+            head = await parts.log.head(timeout_s=_HEAD_TIMEOUT_S)
+            usage = await parts.log.usage()
+        except OperatorError as error:
+            self.metrics.log_up.set(0)
+            self.raise_alarm("ordering", f"the ordering log does not answer: {error}")
+            return
+        self.metrics.log_up.set(1)
+        self._alarms.pop("ordering", None)
+        self._lag = max(0, head - parts.applier.state.position)
+        self.metrics.lag.set(self._lag)
+        ratio = usage.used_bytes / usage.quota_bytes
+        self.metrics.log_used.set(ratio)
+        if ratio >= _QUOTA_ALARM:
+            self.raise_alarm("quota", "the ordering log has used 80 % of its quota")
+        else:
+            self._alarms.pop("quota", None)
+
+    async def _measure_peers(self) -> None:
+        parts = self.parts
+        results = await asyncio.gather(*(self._ask(name) for name in parts.peers.names))
+        for name, status in zip(parts.peers.names, results, strict=True):
+            if status is None:
+                self._peer_status.pop(name, None)
+                continue
+            self._peer_status[name] = status
+            self.metrics.peer_height.labels(name).set(status.height)
+        try:
+            for name, size in (await parts.witness.member_sizes()).items():
+                self.metrics.peer_checkpoint.labels(name).set(size)
+        except OperatorError:
+            return
+
+    async def _ask(self, member: str) -> PeerStatus | None:
+        try:
+            return await self.parts.peers.status(member)
+        except (OperatorError, PeerError):
+            return None
+
+    # --- what happened ---------------------------------------------------------------------------------------
+
+    def _count(self, step: Transition, held: Sequence[HeldRecord]) -> None:
+        block = step.block
+        self.metrics.height.set(block.height)
+        self.metrics.size.set(block.size)
+        self.metrics.held.inc(len(held))
+        if block.refusal:
+            self.metrics.refused.labels(block.member, block.refusal).inc()
+            _log.warning("batch refused", height=block.height, member=block.member, reason=block.refusal)
+        for item, reason in block.rejections:
+            self.metrics.rejected.labels(block.member, reason).inc()
+            _log.warning("record rejected", height=block.height, item=item, member=block.member, reason=reason)
+
+    def _count_batch(self, records: int, size: int, seconds: float) -> None:
+        self.metrics.batch_records.observe(records)
+        self.metrics.order_seconds.observe(seconds)
+
+    def fault(self, error: CommitmentMismatch) -> None:
+        """A record that its author sealed otherwise than it committed."""
+        self.metrics.faults.labels(error.author).inc()
+        _log.warning("commitment mismatch", author=error.author, record=error.record, section=error.section)
+
+    def alarm(self, error: Exception) -> None:
+        """Something that another member, or this node's own database, shows and that must not be."""
+        kind = "divergence" if isinstance(error, Divergence) else "tampering"
+        self.metrics.tampering.set(1)
+        self.raise_alarm(kind, str(error))
+
+    def raise_alarm(self, kind: str, sentence: str) -> None:
+        """Show an alarm in the status until it is over; log it once."""
+        if self._alarms.get(kind) != sentence:
+            _log.error("alarm", kind=kind, sentence=sentence)
+        self._alarms[kind] = sentence
+
+    def report(self, sentence: str) -> None:
+        """Something worth a line in the log."""
+        _log.warning(sentence)
+
+    def _stop(self, sentence: str) -> None:
+        self._stopped = sentence
+        self.metrics.tampering.set(1)
+        self.raise_alarm("tampering", sentence)
+
+    # --- what it says of itself ------------------------------------------------------------------------------
+
+    def halted(self) -> str:
+        """Why the node takes no records; '' if it does."""
+        if self._stopped:
+            return f"the node stopped applying: {self._stopped}"
+        return "" if self._ordering else "the node is catching up with the log"
+
+    async def unready(self) -> str:
+        """Why the node is not ready; '' if it is."""
+        try:
+            await self._ping_store()
+        except OperatorError as error:
+            return str(error)
+        return self.halted()
+
+    def status(self) -> dict[str, Any]:
+        """For `GET /v1/status`."""
+        parts = self.parts
+        state = parts.applier.state
+        return {
+            "member": self.member,
+            "network": state.genesis.network,
+            "channel": state.genesis.channel,
+            "epoch": state.genesis.epoch,
+            "height": state.height,
+            "size": state.tree.size,
+            "root": state.tree.root().hex(),
+            "block": state.digest.hex(),
+            "ledger_time": to_rfc3339(state.time_ms),
+            "position": state.position,
+            "lag": self._lag,
+            "witnessed_size": parts.cosigner.best_size,
+            "state": "stopped" if self._stopped else "running" if self._ordering else "catching-up",
+            "alarms": [f"{kind}: {sentence}" for kind, sentence in sorted(self._alarms.items())],
+            "checked_height": parts.self_check.checked_height,
+            "policy_set": parts.access.policy_set.hex(),
+            "peers": {
+                name: {"height": s.height, "size": s.size, "root": s.root.hex()}
+                for name, s in sorted(self._peer_status.items())
+            },
+        }
+
+    def peer_status(self) -> dict[str, Any]:
+        """For other members' nodes."""
+        state = self.parts.applier.state
+        return {
+            "member": self.member,
+            "height": state.height,
+            "size": state.tree.size,
+            "root": state.tree.root().hex(),
+            "block": state.digest.hex(),
+        }

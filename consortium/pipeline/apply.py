@@ -1,0 +1,172 @@
+"""Step 4, apply: one block -> one deterministic transition -> one Postgres transaction.
+
+The node keeps a payload only if a hint says that it is a party; of everybody else's records the header stays and the
+ciphertext, once verified against the header, is dropped. Recognising needs no key that opens anything: this module
+can never reach `consortium.crypto.sealing` (import-linter).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from consortium.crypto.hints import my_slots
+from consortium.errors import StoreUnavailable, Tampering
+from consortium.ledger.admission import OpenedBatch, open_entry, reopen
+from consortium.ledger.state import LedgerState
+from consortium.ledger.transition import Transition, transition
+from consortium.model.blocks import KeptBlock
+from consortium.ports import (
+    Appended,
+    HeldRecord,
+    LedgerStore,
+    LogEvent,
+    MissingRecord,
+    OrderingLog,
+    Overwritten,
+    Removed,
+)
+
+_RETRY_S = 0.2
+T = TypeVar("T")
+BlockListener = Callable[[Transition, Sequence[HeldRecord]], None]
+WitnessedSize = Callable[[int], Awaitable[int]]
+CatchUp = Callable[[LedgerState], Awaitable[None]]
+
+
+class Applier:
+    """Owns the ledger's state of this node; nothing else changes it."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        state: LedgerState,
+        hint_keys: Mapping[str, bytes],
+        witnessed_size: WitnessedSize,
+    ) -> None:
+        """`hint_keys` by author; `witnessed_size(wanted)` is the largest tree that a quorum is known to have
+        cosigned, after asking the other members if it is below `wanted`.
+        """
+        self._store = store
+        self._witnessed_size = witnessed_size
+        self._hint_keys = hint_keys
+        self.state = state
+        self._listeners: list[BlockListener] = []
+        self._advanced = asyncio.Condition()
+        self.observe: Callable[[float], None] = lambda seconds: None
+
+    def listen(self, listener: BlockListener) -> None:
+        """Call `listener` after each block's commit, in order. It must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    async def until_height(self, height: int) -> None:
+        """Wait until the block at `height` is applied."""
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self.state.height >= height)
+
+    async def until_size(self, size: int) -> None:
+        """Wait until the tree has `size` leaves."""
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self.state.tree.size >= size)
+
+    async def run(self, log: OrderingLog, catch_up: CatchUp) -> None:
+        """Apply the log for ever. `catch_up` brings the state forward when the log begins too late for this node.
+
+        Raises `Tampering`: then nothing more may be applied, while reading goes on.
+        """
+        while True:
+            await self._follow(log)
+            await catch_up(self.state)
+
+    async def _follow(self, log: OrderingLog) -> None:
+        """Apply until the log turns out to begin after what this node needs."""
+        sequences = {name: m.next_sequence for name, m in self.state.members.items()}
+        async for event in log.read(self.state.position, sequences):
+            if not await self._handle(event):
+                return
+
+    async def _handle(self, event: LogEvent) -> bool:
+        match event:
+            case Appended(entry):
+                await self._apply(open_entry(self.state.genesis, entry))
+            case Overwritten(member, sequence, position):
+                raise Tampering(f"batch {sequence} of {member} was overwritten at position {position}")
+            case Removed(member, sequence, position):
+                await self._judge_removal(member, sequence, position)
+            case _:
+                return False
+        return True
+
+    async def apply_kept(self, kept: KeptBlock) -> None:
+        """Apply a block that another member kept (catch-up).
+
+        Raises `Tampering` if the block that follows from its batch is not the block that it was given with.
+        """
+        opened = reopen(self.state.genesis, kept.batch)
+        step = await self._judge(opened)
+        if step.block != kept.block:
+            raise Tampering(f"block {step.block.height} does not follow from its batch as its keeper claims")
+        held, missing = self._mine(opened, step)
+        await self._commit(step, held, missing)
+
+    async def _apply(self, opened: OpenedBatch) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        step = await self._judge(opened)
+        held, missing = self._mine(opened, step)
+        await self._commit(step, held, missing)
+        self.observe(loop.time() - began)
+
+    async def _judge(self, opened: OpenedBatch) -> Transition:
+        ids = opened.ids()
+        taken = await self._patiently(lambda: self._store.taken(ids)) if ids else frozenset[bytes]()
+        return transition(self.state, opened, taken)
+
+    def _mine(self, opened: OpenedBatch, step: Transition) -> tuple[list[HeldRecord], list[MissingRecord]]:
+        """The records that are addressed to this node: with their payloads, or (catch-up) without."""
+        key = self._hint_keys.get(opened.member)
+        held: list[HeldRecord] = []
+        missing: list[MissingRecord] = []
+        if key is None:
+            return held, missing
+        for accepted in step.accepted:
+            verdict = accepted.verdict
+            record = opened.records[verdict.item]
+            if record.header is None:
+                continue
+            slots = my_slots(key, verdict.id, record.header.slots())
+            if not slots:
+                continue
+            if record.wire is None:
+                missing.append(MissingRecord(verdict.index, verdict.id, opened.member))
+            else:
+                wire = record.wire
+                held.append(HeldRecord(verdict.index, verdict.id, wire.header, wire.bodies, wire.wraps, slots))
+        return held, missing
+
+    async def _commit(self, step: Transition, held: list[HeldRecord], missing: list[MissingRecord]) -> None:
+        await self._patiently(lambda: self._store.commit(step, held, missing))
+        self.state = step.state
+        for listener in self._listeners:
+            listener(step, held)
+        async with self._advanced:
+            self._advanced.notify_all()
+
+    async def _judge_removal(self, member: str, sequence: int, position: int) -> None:
+        """Trimming removes only what is applied here and cosigned by a quorum; anything else is tampering."""
+        block = await self._patiently(lambda: self._store.block_of_batch(member, sequence))
+        witnessed = 0 if block is None else await self._witnessed_size(block.size)
+        if block is None or block.size > witnessed:
+            raise Tampering(
+                f"batch {sequence} of {member} was deleted from the log at position {position}, above the witnessed "
+                f"checkpoint of {witnessed} records"
+            )
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Postgres may restart under a node: the same call again until it is back."""
+        while True:
+            try:
+                return await call()
+            except StoreUnavailable:
+                await asyncio.sleep(_RETRY_S)

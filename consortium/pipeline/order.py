@@ -1,0 +1,205 @@
+"""Step 3, order: put sealed records in a batch, sign it, append it to the log exactly once.
+
+One batch is under way at a time: it goes at once when the line is idle, and collects while one is under way (group
+commit), so latency is low when quiet and throughput high when busy, and a member's records keep their order. The line
+counts as idle again once this node has applied its batch: a node never fills the log faster than it applies.
+
+This module handles ciphertext only; it can never reach `consortium.crypto.sealing` (import-linter).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from consortium.crypto.merkle import leaf_hash, root_of
+from consortium.errors import LogUnavailable, StoreUnavailable, Tampering
+from consortium.model.batches import BATCH_CONTEXT, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, BatchHead, encode_batch
+from consortium.model.members import Genesis
+from consortium.model.records import Applied, Ordered, SealedRecord
+from consortium.ports import Clock, KeyCustody, LedgerStore, OrderingLog
+
+_ENVELOPE = 4096
+_APPEND_TIMEOUT_S = 5.0
+_RETRY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyKnown:
+    """The ledger holds an accepted record of this id: nothing was ordered."""
+
+    id: bytes
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A record on its way. `ordered` and `applied` are set once; `applied` after this node can also read it."""
+
+    record: SealedRecord
+    ordered: asyncio.Future[Ordered | AlreadyKnown]
+    applied: asyncio.Future[Applied]
+
+
+@dataclass(slots=True)
+class OrderMetrics:
+    """Callbacks that the node hangs its metrics on."""
+
+    batch: Callable[[int, int, float], None] = field(default=lambda records, size, seconds: None)
+
+
+class Orderer:
+    """The one writer of a member's log."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        member: str,
+        log: OrderingLog,
+        store: LedgerStore,
+        custody: KeyCustody,
+        clock: Clock,
+        *,
+        heartbeat_s: float,
+    ) -> None:
+        self._genesis = genesis
+        self._member = member
+        self._log = log
+        self._store = store
+        self._custody = custody
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+        self._queue: deque[Ticket] = deque()
+        self._wake = asyncio.Event()
+        self._under_way: dict[bytes, Ticket] = {}
+        self._applied_sequence = -1
+        self._applied = asyncio.Event()
+        self.failure: Tampering | None = None
+        self.metrics = OrderMetrics()
+
+    def submit(self, record: SealedRecord) -> Ticket:
+        """Queue a record; the ticket tells what becomes of it."""
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(record, loop.create_future(), loop.create_future())
+        self._queue.append(ticket)
+        self._wake.set()
+        return ticket
+
+    @property
+    def backlog(self) -> int:
+        """Records that wait for a batch."""
+        return len(self._queue)
+
+    def batch_applied(self, sequence: int) -> None:
+        """This node applied its own batch `sequence`: the line is idle."""
+        self._applied_sequence = max(self._applied_sequence, sequence)
+        self._applied.set()
+
+    def record_applied(self, verdict: Applied) -> None:
+        """This node applied, and can read, a record of its own."""
+        ticket = self._under_way.pop(verdict.id, None)
+        if ticket is not None and not ticket.applied.done():
+            ticket.applied.set_result(verdict)
+
+    async def run(self, next_sequence: int) -> None:
+        """Order for ever, from `next_sequence` on. Returns only after `failure` is set."""
+        sequence = next_sequence
+        while True:
+            tickets = await self._collect()
+            try:
+                await self._order(sequence, tickets)
+            except Tampering as error:
+                self.failure = error
+                self._abandon(tickets, error)
+                return
+            await self._until_applied(sequence)
+            sequence += 1
+
+    async def _collect(self) -> list[Ticket]:
+        """Wait for records, at most a heartbeat long, and take what fits into one batch."""
+        while True:
+            if not self._queue:
+                self._wake.clear()
+                try:
+                    await asyncio.wait_for(self._wake.wait(), self._heartbeat_s)
+                except TimeoutError:
+                    return []
+            tickets = await self._drop_known(self._take())
+            if tickets:
+                return tickets
+
+    def _take(self) -> list[Ticket]:
+        tickets: list[Ticket] = []
+        room = MAX_BATCH_BYTES - _ENVELOPE
+        while self._queue and len(tickets) < MAX_BATCH_RECORDS:
+            size = self._queue[0].record.wire_size()
+            if tickets and size > room:
+                break
+            room -= size
+            tickets.append(self._queue.popleft())
+        return tickets
+
+    async def _drop_known(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Records whose id the ledger has already are answered, not ordered again."""
+        taken = await self._taken([t.record.header.id for t in tickets])
+        fresh = []
+        for ticket in tickets:
+            record_id = ticket.record.header.id
+            if record_id in taken:
+                ticket.ordered.set_result(AlreadyKnown(record_id))
+            else:
+                fresh.append(ticket)
+        return fresh
+
+    async def _taken(self, ids: list[bytes]) -> set[bytes]:
+        while True:
+            try:
+                return set(await self._store.taken(ids))
+            except StoreUnavailable:
+                await asyncio.sleep(_RETRY_S)
+
+    async def _order(self, sequence: int, tickets: list[Ticket]) -> None:
+        for ticket in tickets:
+            self._under_way[ticket.record.header.id] = ticket
+        data = self._batch(sequence, [t.record for t in tickets])
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        position = await self._append(sequence, data)
+        self.metrics.batch(len(tickets), len(data), loop.time() - began)
+        for ticket in tickets:
+            if not ticket.ordered.done():
+                ticket.ordered.set_result(Ordered(ticket.record.header.id, position))
+
+    def _batch(self, sequence: int, records: list[SealedRecord]) -> bytes:
+        created = max([self._clock.now_ms(), *(r.header.created_ms for r in records)])
+        head = BatchHead(
+            self._genesis.network,
+            self._genesis.channel,
+            self._genesis.epoch,
+            self._member,
+            sequence,
+            created,
+            len(records),
+            root_of([leaf_hash(r.header_bytes) for r in records]),
+        ).encoded()
+        return encode_batch(head, self._custody.sign_batch(BATCH_CONTEXT + head), records)
+
+    async def _append(self, sequence: int, data: bytes) -> int:
+        """The same bytes at the same sequence until the log says where they stand: exactly once."""
+        while True:
+            try:
+                return await self._log.append(sequence, data, timeout_s=_APPEND_TIMEOUT_S)
+            except LogUnavailable:
+                await asyncio.sleep(_RETRY_S)
+
+    async def _until_applied(self, sequence: int) -> None:
+        while self._applied_sequence < sequence:
+            self._applied.clear()
+            await self._applied.wait()
+
+    def _abandon(self, tickets: list[Ticket], error: Tampering) -> None:
+        for ticket in [*tickets, *self._queue]:
+            if not ticket.ordered.done():
+                ticket.ordered.set_exception(error)
+        self._queue.clear()

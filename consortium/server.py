@@ -1,0 +1,107 @@
+"""A node as a process: the node's work, the API and the door for other members, until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+import sys
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+
+from consortium.bootstrap import build
+from consortium.config import Settings
+from consortium.web.app import api, peer_api
+
+_GRACE_S = 3
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: two servers and a node share one process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def configure_logging(level: str, form: str) -> None:
+    """Structured lines on standard error. Third-party loggers say warnings only: they know no secrets of ours."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+
+
+def _public(settings: Settings, app: object) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            host=settings.host,
+            port=settings.port,
+            ssl_certfile=str(settings.tls_cert) if settings.tls_cert else None,
+            ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+
+
+def _peer(settings: Settings, app: object) -> _Server:
+    return _Server(
+        uvicorn.Config(
+            app,  # type: ignore[arg-type]
+            host=settings.peer_host,
+            port=settings.peer_port,
+            ssl_certfile=str(settings.peer_cert_file),
+            ssl_keyfile=str(settings.peer_key_file),
+            ssl_ca_certs=str(settings.ca_file),
+            ssl_cert_reqs=ssl.CERT_REQUIRED,
+            http="httptools",
+            lifespan="off",
+            access_log=False,
+            log_level="error",
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_S,
+        )
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Run a node until SIGINT or SIGTERM. A failure of the node ends it: raises what failed."""
+    async with build(settings) as services:
+        servers = [_public(settings, api(services)), _peer(settings, peer_api(services))]
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        node = asyncio.create_task(services.node.run())
+        serving = [asyncio.create_task(server.serve()) for server in servers]
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([node, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*serving, return_exceptions=True)
+        stopping.cancel()
+        failed = node.done() and not node.cancelled()
+        node.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await node
+        if failed:
+            node.result()

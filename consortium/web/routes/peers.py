@@ -1,0 +1,108 @@
+"""What members' nodes ask of each other, on a listener of its own that demands a client certificate.
+
+A peer is known by a token that it signed with its own token key (in the genesis); the certificate keeps everybody
+else from the door. `add-checkpoint` is C2SP tlog-witness as it stands, which authenticates by the checkpoint itself.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from consortium.crypto.notes import parse_note
+from consortium.errors import NotAuthenticated, NotFound, PayloadTooLarge
+from consortium.model.encoding import encode
+from consortium.model.kept import encode_kept_block
+from consortium.model.names import parse_record_id
+from consortium.ports import Caller
+from consortium.web.callers import bearer_token
+from consortium.web.routes.records import Node
+
+MAX_NOTE_BYTES = 64 * 1024
+MAX_BLOCKS_BYTES = 16 << 20
+
+router = APIRouter(prefix="/v1/peer", tags=["peers"])
+
+
+async def peer(request: Request, node: Node) -> Caller:
+    """The member whose node asks. Raises `NotAuthenticated`."""
+    found = await node.verifier.verify(bearer_token(request))
+    if found.kind != "peer":
+        raise NotAuthenticated("no valid token")
+    return found
+
+
+Peer = Annotated[Caller, Depends(peer)]
+
+
+async def _text(request: Request) -> str:
+    body = await request.body()
+    if len(body) > MAX_NOTE_BYTES:
+        raise PayloadTooLarge("a checkpoint is at most 64 KiB")
+    return body.decode("utf-8", "replace")
+
+
+@router.get("/status")
+async def status(node: Node, asking: Peer) -> dict[str, Any]:
+    """Height and tree of the moment."""
+    return node.node.peer_status()
+
+
+@router.get("/blocks")
+async def blocks(
+    node: Node, asking: Peer, start: Annotated[int, Query(ge=1)], limit: Annotated[int, Query(ge=1, le=1000)] = 100
+) -> Response:
+    """Kept blocks from a height on, as a sequence of length-prefixed encodings; fewer if they are large."""
+    parts: list[bytes] = []
+    size = 0
+    for kept in await node.ledger.blocks(start, limit):
+        data = encode_kept_block(kept)
+        size += len(data) + 4
+        if parts and size > MAX_BLOCKS_BYTES:
+            break
+        parts += [len(data).to_bytes(4, "big"), data]
+    return Response(b"".join(parts), media_type="application/octet-stream")
+
+
+@router.get("/payloads/{id}")
+async def payload(id: str, node: Node, asking: Peer) -> Response:
+    """Ciphertexts and wraps of a record that this node holds: sealed as ever, for a party that was away."""
+    held = await node.party.held(parse_record_id(id))
+    if held is None:
+        raise NotFound("no such record")
+    return Response(encode([list(held.bodies), held.wraps]), media_type="application/cbor")
+
+
+@router.get("/checkpoint", response_class=PlainTextResponse)
+async def checkpoint(node: Node, asking: Peer) -> PlainTextResponse:
+    """The best checkpoint that this node knows."""
+    if node.cosigner.best is None:
+        raise NotFound("there is no checkpoint yet")
+    return PlainTextResponse(str(node.cosigner.best))
+
+
+@router.get("/consistency")
+async def consistency(
+    node: Node, asking: Peer, old: Annotated[int, Query(ge=0)], new: Annotated[int, Query(ge=0)]
+) -> JSONResponse:
+    """The consistency proof between two sizes of the tree."""
+    proof = await node.prover.consistency(old, new)
+    return JSONResponse([base64.b64encode(part).decode() for part in proof])
+
+
+@router.post("/checkpoint")
+async def receive(request: Request, node: Node, asking: Peer) -> Response:
+    """A checkpoint with cosignatures, told by another member."""
+    await node.cosigner.receive(parse_note(await _text(request)))
+    return Response(status_code=204)
+
+
+@router.post("/add-checkpoint", response_class=PlainTextResponse)
+async def add_checkpoint(request: Request, node: Node) -> Response:
+    """C2SP tlog-witness add-checkpoint."""
+    status_code, body = await node.cosigner.add_checkpoint(await _text(request))
+    media = "text/x.tlog.size" if status_code == 409 else "text/plain; charset=utf-8"
+    return Response(body, status_code, headers={"Content-Type": media})

@@ -1,0 +1,372 @@
+"""Records: submit one, submit many, list, read, header, receipt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+
+import pydantic_core
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import AwareDatetime, BaseModel
+
+from consortium.energy.metering import Reading, to_ms, to_rfc3339
+from consortium.errors import ConsortiumError, InvalidRequest, NotReady, PayloadTooLarge
+from consortium.model.names import parse_record_id
+from consortium.model.records import Accepted
+from consortium.pipeline import read
+from consortium.pipeline.submit import Answer, Submission, Wait
+from consortium.ports import Caller
+from consortium.web.callers import caller
+from consortium.web.problems import problem_of
+from consortium.web.services import Services
+
+MAX_RECORD_BYTES = 64 * 1024
+MAX_STREAM_LINES = 100_000
+_IN_FLIGHT = 8192
+_ID = "0123456789abcdef0123456789abcdef"
+
+router = APIRouter(prefix="/v1", tags=["records"])
+Asking = Annotated[Caller, Depends(caller)]
+Timeout = Annotated[float, Query(gt=0, le=60, alias="timeout_s", description="Time limit for the answer, seconds.")]
+
+
+def services(request: Request) -> Services:
+    """The node's services."""
+    found: Services = request.app.state.services
+    return found
+
+
+Node = Annotated[Services, Depends(services)]
+
+
+class RecordAnswer(BaseModel):
+    """What became of a submitted record. `state` names what was waited for, or `rejected`."""
+
+    id: str
+    state: str
+    position: int | None = None
+    height: int | None = None
+    item: int | None = None
+    index: int | None = None
+    reason: str | None = None
+
+
+class RecordOut(BaseModel):
+    """A record as its caller may see it."""
+
+    id: str
+    type: str
+    author: str
+    created: AwareDatetime
+    index: int
+    data: dict[str, Any]
+
+
+class RecordPage(BaseModel):
+    """A page of records; pass `next` as `after` for the following page."""
+
+    records: list[RecordOut]
+    next: int | None = None
+
+
+class HeaderOut(BaseModel):
+    """A record's public header, as every node keeps it (docs/formats.md)."""
+
+    id: str
+    kind: str
+    author: str
+    created: AwareDatetime
+    size_classes: list[int]
+    state: str
+    height: int
+    item: int
+    index: int | None = None
+    reason: str | None = None
+    header: str
+
+
+_EXAMPLE = {
+    "id": _ID,
+    "type": "reading",
+    "data": {
+        "subject": "home-01@suncoop",
+        "interval_start": "2017-06-15T10:00:00-08:00",
+        "interval_s": 3600,
+        "load_wh": 1521,
+        "pv_wh": 830,
+    },
+}
+_RECORD_SCHEMA = {
+    "type": "object",
+    "required": ["type", "data"],
+    "additionalProperties": False,
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "Idempotency key; made if absent."},
+        "type": {"type": "string", "enum": ["reading"]},
+        "data": Reading.model_json_schema(),
+    },
+}
+_ANSWER_EXAMPLE = {"id": _ID, "state": "accepted", "position": 57, "height": 12, "item": 0, "index": 340}
+
+
+def parse_submission(body: bytes) -> Submission:
+    """A submission from JSON. Raises `InvalidRequest`, `PayloadTooLarge`."""
+    if len(body) > MAX_RECORD_BYTES:
+        raise PayloadTooLarge(f"a record is at most {MAX_RECORD_BYTES:,} bytes")
+    try:
+        raw = pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise InvalidRequest("the body is no JSON") from None
+    if not isinstance(raw, dict):
+        raise InvalidRequest("a submission is a JSON object")
+    unknown = sorted(set(raw) - {"id", "type", "data"})
+    if unknown:
+        raise InvalidRequest("unknown field", field=unknown[0][:64], hint="a submission has id, type and data")
+    record_type, record_id = raw.get("type"), raw.get("id")
+    if not isinstance(record_type, str) or "data" not in raw:
+        raise InvalidRequest("type and data are required", field="data" if isinstance(record_type, str) else "type")
+    if record_id is not None and not isinstance(record_id, str):
+        raise InvalidRequest("a record id is 32 lowercase hex digits", field="id")
+    return Submission(None if record_id is None else parse_record_id(record_id), record_type, raw["data"])
+
+
+@router.post(
+    "/records",
+    summary="Submit one record",
+    response_model=RecordAnswer,
+    responses={200: {"content": {"application/json": {"example": _ANSWER_EXAMPLE}}}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _RECORD_SCHEMA, "example": _EXAMPLE}},
+        }
+    },
+)
+async def submit(
+    request: Request, node: Node, asking: Asking, wait: Wait = Wait.APPLIED, timeout_s: Timeout = 10.0
+) -> Response:
+    """Seal a record for its parties, order it, apply it, and answer with the state that `wait` names.
+
+    The `id` is the idempotency key: the same id with the same content gives the same answer and one record; with
+    other content it is refused (409).
+    """
+    submission = parse_submission(await _body(request, MAX_RECORD_BYTES))
+    answer = await node.submitter.submit(asking, submission, wait, timeout_s)
+    return Response(_answer_json(answer), media_type="application/json")
+
+
+@router.post(
+    "/records/stream",
+    summary="Submit many records",
+    responses={200: {"content": {"application/x-ndjson": {"example": json.dumps(_ANSWER_EXAMPLE)}}}},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-ndjson": {"schema": _RECORD_SCHEMA, "example": json.dumps(_EXAMPLE)}},
+        }
+    },
+)
+async def submit_many(
+    request: Request, node: Node, asking: Asking, wait: Wait = Wait.APPLIED, timeout_s: Timeout = 60.0
+) -> StreamingResponse:
+    """One submission a line (NDJSON), one answer a line in the same order: an answer or a problem with `line`.
+
+    `timeout_s` bounds each line. A line that is refused does not stop the others.
+    """
+    return StreamingResponse(_stream(request, node, asking, wait, timeout_s), media_type="application/x-ndjson")
+
+
+@router.get("/records", summary="List own records", response_model=RecordPage)
+async def list_records(
+    node: Node,
+    asking: Asking,
+    type: Annotated[str | None, Query(max_length=64, description="Only this type.")] = None,
+    start: Annotated[datetime | None, Query(alias="from", description="Start of the period (RFC 3339).")] = None,
+    end: Annotated[datetime | None, Query(alias="to", description="End of the period, not included.")] = None,
+    after: Annotated[int, Query(ge=-1, description="Cursor: `next` of the page before.")] = -1,
+    limit: Annotated[int, Query(ge=1, le=read.MAX_PAGE)] = 100,
+) -> Response:
+    """The records that the caller's party can open, in the order of the ledger."""
+    query = read.Query(type, _ms(start, "from"), _ms(end, "to"), after, limit)
+    found, last = await node.reader.list(asking, query)
+    page = {"records": [_record_out(record) for record in found], "next": last}
+    return Response(json.dumps(page), media_type="application/json")
+
+
+@router.get("/records/{id}", summary="Read one record", response_model=RecordOut)
+async def get_record(id: str, node: Node, asking: Asking) -> Response:
+    """A record that the caller's party can open; 404 for any other, whether it exists or not."""
+    record = await node.reader.get(asking, parse_record_id(id))
+    return Response(json.dumps(_record_out(record)), media_type="application/json")
+
+
+@router.get("/records/{id}/header", summary="A record's public header")
+async def get_header(id: str, node: Node, asking: Asking) -> HeaderOut:
+    """What every member's node knows of a record: that it exists, when, by which member, its size class."""
+    stored = await node.reader.header(asking, parse_record_id(id))
+    header, verdict = stored.header, stored.verdict
+    accepted = isinstance(verdict, Accepted)
+    return HeaderOut(
+        id=header.id.hex(),
+        kind=header.kind,
+        author=header.author,
+        created=datetime.fromisoformat(to_rfc3339(header.created_ms)),
+        size_classes=[seal.size_class for seal in header.sections],
+        state="accepted" if accepted else "rejected",
+        height=verdict.height,
+        item=verdict.item,
+        index=verdict.index if isinstance(verdict, Accepted) else None,
+        reason=None if isinstance(verdict, Accepted) else verdict.reason,
+        header=stored.header_bytes.hex(),
+    )
+
+
+@router.get(
+    "/records/{id}/receipt",
+    summary="A receipt that verifies offline",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"example": "c2sp.org/tlog-proof@v1\nextra ...\nindex 340\n...\n"}}}},
+)
+async def get_receipt(id: str, node: Node, asking: Asking, timeout_s: Timeout = 10.0) -> PlainTextResponse:
+    """C2SP tlog-proof@v1: inclusion proof, checkpoint and a quorum's cosignatures, waited for if need be."""
+    verdict, header = await node.reader.accepted(asking, parse_record_id(id))
+    receipt = await node.prover.receipt(verdict.index, header)
+    if receipt is None:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await node.cosigner.until_witnessed(verdict.index + 1)
+        except TimeoutError:
+            raise NotReady("no quorum has cosigned the record yet", hint="ask again later") from None
+        receipt = await node.prover.receipt(verdict.index, header)
+    if receipt is None:
+        raise NotReady("no quorum has cosigned the record yet", hint="ask again later")
+    return PlainTextResponse(str(receipt))
+
+
+def _answer_json(answer: Answer) -> str:
+    shown = {
+        "id": answer.id.hex(),
+        "state": answer.state,
+        "position": answer.position,
+        "height": answer.height,
+        "item": answer.item,
+        "index": answer.index,
+        "reason": answer.reason,
+    }
+    return json.dumps({name: value for name, value in shown.items() if value is not None})
+
+
+def _record_out(record: read.ReadableRecord) -> dict[str, Any]:
+    return {
+        "id": record.id.hex(),
+        "type": record.type,
+        "author": record.author,
+        "created": record.created,
+        "index": record.index,
+        "data": record.data,
+    }
+
+
+def _ms(moment: datetime | None, field: str) -> int | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise InvalidRequest("a time needs its offset, for example Z", field=field)
+    return to_ms(moment)
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    """The body, refused as soon as it is longer than `limit`."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise PayloadTooLarge(f"a record is at most {limit:,} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _lines(request: Request) -> AsyncIterator[bytes]:
+    """The non-empty lines of a body."""
+    rest = bytearray()
+    async for chunk in request.stream():
+        rest += chunk
+        *lines, tail = rest.split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield bytes(line)
+        rest = bytearray(tail)
+        if len(rest) > MAX_RECORD_BYTES:
+            raise PayloadTooLarge(f"a record is at most {MAX_RECORD_BYTES:,} bytes")
+    if rest.strip():
+        yield bytes(rest)
+
+
+async def _stream(
+    request: Request, node: Services, asking: Caller, wait: Wait, timeout_s: float
+) -> AsyncIterator[bytes]:
+    """Lines are checked, sealed and queued as they come; answers go out in their order as they are known.
+
+    Reading and answering overlap, and a caller who sends everything before it reads anything is served as well: only
+    records that are under way are bounded, not answers that wait to be read.
+    """
+    answers: asyncio.Queue[asyncio.Future[str] | None] = asyncio.Queue()
+    room = asyncio.Semaphore(_IN_FLIGHT)
+    taking = asyncio.create_task(_take(request, node, asking, wait, timeout_s, answers, room))
+    try:
+        while (coming := await answers.get()) is not None:
+            chunk = [await coming]
+            while not answers.empty() and len(chunk) < 256:
+                following = answers.get_nowait()
+                if following is None:
+                    yield "".join(chunk).encode()
+                    return
+                chunk.append(await following)
+            yield "".join(chunk).encode()
+    finally:
+        taking.cancel()
+
+
+async def _take(
+    request: Request,
+    node: Services,
+    asking: Caller,
+    wait: Wait,
+    timeout_s: float,
+    answers: asyncio.Queue[asyncio.Future[str] | None],
+    room: asyncio.Semaphore,
+) -> None:
+    number = 0
+    try:
+        async for line in _lines(request):
+            number += 1
+            if number > MAX_STREAM_LINES:
+                raise PayloadTooLarge(f"a stream is at most {MAX_STREAM_LINES:,} lines")
+            await room.acquire()
+            answers.put_nowait(asyncio.ensure_future(_one(node, asking, line, number, wait, timeout_s, room)))
+    except ConsortiumError as error:
+        failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        failed.set_result(_problem_line(error, number))
+        answers.put_nowait(failed)
+    finally:
+        answers.put_nowait(None)
+
+
+async def _one(
+    node: Services, asking: Caller, line: bytes, number: int, wait: Wait, timeout_s: float, room: asyncio.Semaphore
+) -> str:
+    try:
+        return _answer_json(await node.submitter.submit(asking, parse_submission(line), wait, timeout_s)) + "\n"
+    except ConsortiumError as error:
+        return _problem_line(error, number)
+    finally:
+        room.release()
+
+
+def _problem_line(error: ConsortiumError, number: int) -> str:
+    return json.dumps({**problem_of(error)[1], "line": number}) + "\n"

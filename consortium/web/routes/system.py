@@ -1,0 +1,65 @@
+"""Status, health, readiness, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from consortium.web.problems import problem_response
+from consortium.web.routes.records import Asking, Node
+
+router = APIRouter(tags=["system"])
+
+
+class Status(BaseModel):
+    """A node's view of the ledger and of itself."""
+
+    member: str
+    network: str
+    channel: str
+    epoch: int
+    height: int
+    size: int
+    root: str
+    block: str
+    ledger_time: str
+    position: int
+    lag: int
+    witnessed_size: int
+    state: str
+    alarms: list[str]
+    checked_height: int
+    policy_set: str
+    peers: dict[str, dict[str, Any]]
+
+
+@router.get("/v1/status", summary="Height, root, lag, alarms", response_model=Status)
+async def status(node: Node, asking: Asking) -> dict[str, Any]:
+    """The node's status; for every signed-in caller."""
+    node.access.require_status(asking)
+    return node.node.status()
+
+
+@router.get("/healthz", summary="The process answers")
+async def healthz() -> dict[str, str]:
+    """Liveness."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="The node takes records and answers reads")
+async def readyz(node: Node) -> Response:
+    """Readiness: the store answers, the ledger is applied up to the log's head, nothing was tampered with."""
+    reason = await node.node.unready()
+    if reason:
+        body = {"type": "urn:consortium:problem:not-ready", "title": "Not ready", "status": 503, "detail": reason}
+        return problem_response(503, body)
+    return Response('{"status":"ready"}', media_type="application/json")
+
+
+@router.get("/metrics", summary="Prometheus metrics")
+async def metrics(node: Node) -> Response:
+    """Prometheus text format; no names of users, no payloads."""
+    return Response(generate_latest(node.node.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,37 @@
+"""What the routes are given; `bootstrap` fills it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from consortium.agents.cosign import Cosigner
+from consortium.model.members import Genesis
+from consortium.node import Node
+from consortium.pipeline.access import Access
+from consortium.pipeline.prove import Prover
+from consortium.pipeline.read import Reader
+from consortium.pipeline.submit import Submitter
+from consortium.ports import LedgerStore, PartyStore, TokenVerifier
+from consortium.web.callers import Logins
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One node's services."""
+
+    member: str
+    genesis: Genesis
+    trust_file: str
+    node: Node
+    access: Access
+    submitter: Submitter
+    reader: Reader
+    prover: Prover
+    cosigner: Cosigner
+    ledger: LedgerStore
+    party: PartyStore
+    verifier: TokenVerifier
+    logins: Logins
+    jwks: Callable[[], dict[str, Any]]

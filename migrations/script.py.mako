@@ -1,0 +1,19 @@
+"""${message}"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Compatible with the version of the program that runs before it: nodes are upgraded one by one."""
+
+
+def downgrade() -> None:
+    """A ledger goes forward only."""
+    raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The suites: unit, property, ports, integration, faults."""

@@ -1,0 +1,224 @@
+"""A store in memory, held to the same suites as Postgres (tests/ports).
+
+Set `away` to make every method raise `StoreUnavailable`, as when Postgres is down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from consortium.crypto.merkle import TileId
+from consortium.crypto.notes import Checkpoint, NoteSignature, SignedNote
+from consortium.errors import ConfigurationError, StoreUnavailable, Tampering
+from consortium.ledger.state import LedgerState, initial
+from consortium.ledger.transition import Transition
+from consortium.model.blocks import Block, KeptBlock
+from consortium.model.members import Genesis
+from consortium.model.records import parse_header
+from consortium.ports import Account, HeldRecord, IndexEntry, MissingRecord, StoredRecord
+
+
+class MemoryStore:
+    """`LedgerStore`, `PartyStore`, `WitnessStore` and `AccountStore` of one node."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.steps: list[Transition] = []
+        self._accepted: dict[bytes, StoredRecord] = {}
+        self._rejected: dict[bytes, StoredRecord] = {}
+        self._headers: list[bytes] = []
+        self._tiles: dict[TileId, bytes] = {}
+        self._held: dict[int, HeldRecord] = {}
+        self._missing: dict[int, MissingRecord] = {}
+        self._entries: dict[tuple[bytes, int], IndexEntry] = {}
+        self._indexed_up_to = 0
+        self._notes: dict[tuple[int, str], tuple[NoteSignature, ...]] = {}
+        self._cosigned_size = 0
+        self._member_sizes: dict[str, int] = {}
+        self._accounts: dict[str, Account] = {}
+
+    def _require(self) -> None:
+        if self.away:
+            raise StoreUnavailable("the store is away")
+
+    # --- LedgerStore ---
+
+    async def load(self, genesis: Genesis) -> LedgerState:
+        self._require()
+        if not self.steps:
+            return initial(genesis)
+        if self.steps[0].block.previous != genesis.digest():
+            raise ConfigurationError("the store holds the ledger of another genesis")
+        return self.steps[-1].state
+
+    async def taken(self, ids: Sequence[bytes]) -> Collection[bytes]:
+        self._require()
+        return frozenset(id for id in ids if id in self._accepted)
+
+    async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:
+        self._require()
+        height = step.block.height
+        if height <= len(self.steps):
+            if self.steps[height - 1].state.digest != step.state.digest:
+                raise Tampering(f"the store holds another block at height {height}")
+            return
+        if height != len(self.steps) + 1 or (self.steps and step.block.previous != self.steps[-1].state.digest):
+            raise Tampering(f"the store does not hold the block that block {height} builds on")
+        self.steps.append(step)
+        for good in step.accepted:
+            stored = StoredRecord(good.verdict, parse_header(good.header_bytes), good.header_bytes)
+            self._accepted[good.verdict.id] = stored
+            self._headers.append(good.header_bytes)
+        for bad in step.rejected:
+            if bad.verdict.id:
+                stored = StoredRecord(bad.verdict, parse_header(bad.header_bytes), bad.header_bytes)
+                self._rejected.setdefault(bad.verdict.id, stored)
+        self._tiles.update({(t.level, t.index): t.hashes for t in step.tiles})
+        self._held.update({h.index: h for h in held})
+        self._missing.update({m.index: m for m in missing})
+
+    async def blocks(self, start: int, limit: int) -> Sequence[KeptBlock]:
+        self._require()
+        first = max(start, 1) - 1
+        return [KeptBlock(step.block, step.batch) for step in self.steps[first : first + max(limit, 0)]]
+
+    async def block(self, height: int) -> Block | None:
+        self._require()
+        return self.steps[height - 1].block if 1 <= height <= len(self.steps) else None
+
+    async def block_of_size(self, size: int) -> Block | None:
+        self._require()
+        return next((step.block for step in self.steps if step.block.size >= size), None)
+
+    async def block_of_batch(self, member: str, sequence: int) -> Block | None:
+        self._require()
+        place = (member, sequence)
+        return next((s.block for s in self.steps if (s.block.member, s.block.sequence) == place), None)
+
+    async def record(self, record_id: bytes) -> StoredRecord | None:
+        self._require()
+        return self._accepted.get(record_id) or self._rejected.get(record_id)
+
+    async def headers(self, start: int, end: int) -> Sequence[bytes]:
+        self._require()
+        return self._headers[max(start, 0) : max(end, 0)]
+
+    async def tiles(self, ids: Collection[TileId]) -> Mapping[TileId, bytes]:
+        self._require()
+        return {id: self._tiles[id] for id in ids if id in self._tiles}
+
+    # --- PartyStore ---
+
+    async def unindexed(self, limit: int) -> Sequence[HeldRecord]:
+        self._require()
+        return [self._held[i] for i in sorted(self._held) if i >= self._indexed_up_to][:limit]
+
+    async def indexed_up_to(self) -> int:
+        self._require()
+        return self._indexed_up_to
+
+    async def add_index(self, entries: Sequence[IndexEntry], up_to: int) -> None:
+        self._require()
+        for entry in entries:
+            self._entries.setdefault((entry.party, entry.index), entry)
+        self._indexed_up_to = max(self._indexed_up_to, up_to)
+
+    async def held(self, record_id: bytes) -> HeldRecord | None:
+        self._require()
+        return next((h for h in self._held.values() if h.id == record_id), None)
+
+    async def readers(self, index: int) -> frozenset[bytes]:
+        self._require()
+        return frozenset(party for party, at in self._entries if at == index)
+
+    async def find(
+        self,
+        parties: Collection[bytes],
+        *,
+        type: str | None,
+        from_ms: int | None,
+        to_ms: int | None,
+        after: int,
+        limit: int,
+    ) -> Sequence[HeldRecord]:
+        self._require()
+        found = {
+            entry.index
+            for entry in self._entries.values()
+            if entry.party in parties
+            and entry.index > after
+            and type in (None, entry.type)
+            and (from_ms is None or entry.start_ms >= from_ms)
+            and (to_ms is None or entry.start_ms < to_ms)
+        }
+        return [self._held[i] for i in sorted(found) if i in self._held][:limit]
+
+    async def missing(self, limit: int) -> Sequence[MissingRecord]:
+        self._require()
+        return [self._missing[i] for i in sorted(self._missing)][:limit]
+
+    async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
+        self._require()
+        self._held.setdefault(held.index, held)
+        await self.add_index(entries, 0)
+        self._missing.pop(held.index, None)
+
+    # --- WitnessStore ---
+
+    async def save(self, note: SignedNote) -> SignedNote:
+        self._require()
+        key = (Checkpoint.parse(note.text).size, note.text)
+        merged = SignedNote(note.text, self._notes.get(key, ())).with_signatures(note.signatures)
+        self._notes[key] = merged.signatures
+        return merged
+
+    async def latest(self) -> SignedNote | None:
+        self._require()
+        if not self._notes:
+            return None
+        key = min(self._notes, key=lambda k: (-k[0], k[1]))
+        return SignedNote(key[1], self._notes[key])
+
+    async def notes(self, min_size: int, limit: int) -> Sequence[SignedNote]:
+        self._require()
+        keys = [key for key in sorted(self._notes) if key[0] >= min_size]
+        return [SignedNote(key[1], self._notes[key]) for key in keys[:limit]]
+
+    async def prune(self, keep_below: Collection[int], newest: int) -> None:
+        self._require()
+        sizes = sorted({size for size, _ in self._notes}, reverse=True)
+        kept = {*sizes[:newest], *keep_below}
+        self._notes = {key: value for key, value in self._notes.items() if key[0] in kept}
+
+    async def cosigned_size(self) -> int:
+        self._require()
+        return self._cosigned_size
+
+    async def advance_cosigned(self, old: int, new: int) -> bool:
+        self._require()
+        if self._cosigned_size != old:
+            return False
+        self._cosigned_size = new
+        return True
+
+    async def member_sizes(self) -> Mapping[str, int]:
+        self._require()
+        return dict(self._member_sizes)
+
+    async def saw(self, cosigner: str, size: int) -> None:
+        self._require()
+        self._member_sizes[cosigner] = max(size, self._member_sizes.get(cosigner, size))
+
+    # --- AccountStore ---
+
+    async def account(self, name: str) -> Account | None:
+        self._require()
+        return self._accounts.get(name)
+
+    async def put_account(self, account: Account) -> None:
+        self._require()
+        self._accounts[account.name] = account
+
+    async def users(self) -> Sequence[str]:
+        self._require()
+        return sorted(a.name for a in self._accounts.values() if a.kind == "user")

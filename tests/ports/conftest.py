@@ -1,0 +1,35 @@
+"""Each suite runs over the fake and over the real adapter."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from consortium.adapters.postgres.accounts import PostgresAccounts
+from consortium.adapters.postgres.ledger import PostgresLedger
+from consortium.adapters.postgres.party import PostgresParty
+from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.witness import PostgresWitness
+from consortium.ports import AccountStore, LedgerStore, PartyStore, WitnessStore
+from tests.fakes.store import MemoryStore
+
+
+class Store(NamedTuple):
+    """One node's store by its four contracts."""
+
+    ledger: LedgerStore
+    party: PartyStore
+    witness: WitnessStore
+    accounts: AccountStore
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.processes)])
+def store(request: pytest.FixtureRequest) -> Store:
+    if request.param == "memory":
+        memory = MemoryStore()
+        return Store(memory, memory, memory, memory)
+    database: Database = request.getfixturevalue("database")
+    return Store(
+        PostgresLedger(database), PostgresParty(database), PostgresWitness(database), PostgresAccounts(database)
+    )

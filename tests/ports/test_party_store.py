@@ -1,0 +1,132 @@
+"""What every `PartyStore` owes (consortium.ports), over the fake and over Postgres."""
+
+from __future__ import annotations
+
+import pytest_asyncio
+
+from consortium.ports import HeldRecord, IndexEntry, MissingRecord
+from tests.builders import T0, Chain, held_of, make_record, make_records, noise
+
+HOUR = 3_600_000
+ANN, BOB, EVE = (noise("party", name, size=16) for name in ("ann", "bob", "eve"))
+ALL = {"type": None, "from_ms": None, "to_ms": None, "after": -1, "limit": 100}
+
+
+def entry(index: int, party: bytes, type: str = "reading", start_ms: int | None = None) -> IndexEntry:
+    return IndexEntry(index, party, type, T0 + index * HOUR if start_ms is None else start_ms)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def held(store) -> list[HeldRecord]:
+    """Ten held records, tree indexes 2 to 11; before them two that concern somebody else."""
+    chain = Chain()
+    await store.ledger.commit(chain.add("bravo", make_records("bravo", 2)), ())
+    records = [make_record("alpha", n, sections=1 + n % 3, slots=2 << n % 2) for n in range(10)]
+    step = chain.add("alpha", records)
+    kept = held_of(step, records, slots=(0, 3))
+    await store.ledger.commit(step, kept)
+    return kept
+
+
+async def test_an_empty_store_holds_nothing(store):
+    assert await store.party.indexed_up_to() == 0
+    assert list(await store.party.unindexed(10)) == []
+    assert list(await store.party.missing(10)) == []
+    assert await store.party.held(bytes(16)) is None
+    assert await store.party.readers(0) == frozenset()
+    assert list(await store.party.find([ANN], **ALL)) == []
+
+
+async def test_a_held_record_comes_back_as_it_was(store, held):
+    for record in held:
+        assert await store.party.held(record.id) == record
+    assert await store.party.held(make_records("bravo", 1)[0].header.id) is None
+
+
+async def test_unindexed_records_come_in_order_until_the_mark(store, held):
+    assert list(await store.party.unindexed(3)) == held[:3]
+    assert list(await store.party.unindexed(100)) == held
+    await store.party.add_index([entry(2, ANN), entry(4, BOB)], 5)
+    assert await store.party.indexed_up_to() == 5
+    assert list(await store.party.unindexed(100)) == held[3:]
+
+
+async def test_indexing_again_changes_nothing_and_the_mark_never_goes_back(store, held):
+    await store.party.add_index([entry(2, ANN)], 8)
+    await store.party.add_index([entry(2, ANN), entry(2, ANN)], 3)
+    await store.party.add_index([], 8)
+    assert await store.party.indexed_up_to() == 8
+    assert await store.party.readers(2) == {ANN}
+    assert list(await store.party.find([ANN], **ALL)) == held[:1]
+
+
+async def test_readers_are_the_parties_of_one_record(store, held):
+    await store.party.add_index([entry(2, ANN), entry(2, BOB), entry(3, EVE)], 4)
+    assert await store.party.readers(2) == {ANN, BOB}
+    assert await store.party.readers(3) == {EVE}
+    assert await store.party.readers(4) == frozenset()
+
+
+async def test_find_gives_the_records_of_the_named_parties_each_once_in_order(store, held):
+    await store.party.add_index([entry(5, BOB), entry(3, ANN), entry(5, ANN), entry(2, BOB), entry(4, EVE)], 12)
+    assert list(await store.party.find([ANN], **ALL)) == [held[1], held[3]]
+    assert list(await store.party.find([ANN, BOB], **ALL)) == [held[0], held[1], held[3]]
+    assert list(await store.party.find([noise("party", "mallory", size=16)], **ALL)) == []
+    assert list(await store.party.find([], **ALL)) == []
+    assert list(await store.party.find([ANN, BOB, EVE], **ALL)) == held[:4]
+
+
+async def test_find_by_type_and_period_takes_the_start_and_leaves_the_end(store, held):
+    lines = [entry(i, ANN, "reading" if i % 2 else "order") for i in range(2, 12)]
+    await store.party.add_index(lines, 12)
+
+    async def indexes(**filters) -> list[int]:
+        return [h.index for h in await store.party.find([ANN], **(ALL | filters))]
+
+    assert await indexes(type="reading") == [3, 5, 7, 9, 11]
+    assert await indexes(type="trade") == []
+    assert await indexes(from_ms=T0 + 4 * HOUR, to_ms=T0 + 7 * HOUR) == [4, 5, 6]
+    assert await indexes(type="order", from_ms=T0 + 4 * HOUR) == [4, 6, 8, 10]
+    assert await indexes(type="order", to_ms=T0 + 4 * HOUR) == [2]
+    assert await indexes(from_ms=T0 + 4 * HOUR + 1, to_ms=T0 + 5 * HOUR) == []
+
+
+async def test_find_pages_by_tree_index(store, held):
+    lines = [entry(i, party) for i in range(2, 12) for party in ((ANN, BOB) if i % 3 else (EVE,))]
+    await store.party.add_index(lines, 12)
+    pages, after = [], -1
+    while page := await store.party.find([ANN, BOB, EVE], **(ALL | {"after": after, "limit": 4})):
+        pages.append([h.index for h in page])
+        after = page[-1].index
+    assert pages == [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11]]
+
+
+async def test_a_missing_payload_is_struck_off_when_it_comes(store):
+    chain = Chain()
+    records = make_records("alpha", 3)
+    step = chain.add("alpha", records)
+    first, second, third = held_of(step, records)
+    wanted = [MissingRecord(h.index, h.id, "alpha") for h in (first, third)]
+    await store.ledger.commit(step, [second], wanted)
+    assert list(await store.party.missing(10)) == wanted
+    assert list(await store.party.missing(1)) == wanted[:1]
+    assert await store.party.held(first.id) is None
+
+    for _ in range(2):
+        await store.party.fill(first, [entry(0, ANN)])
+    assert list(await store.party.missing(10)) == wanted[1:]
+    assert await store.party.held(first.id) == first
+    assert await store.party.readers(0) == {ANN}
+    assert list(await store.party.find([ANN], **ALL)) == [first]
+
+
+async def test_a_payload_that_comes_before_the_index_is_built_is_indexed_once(store):
+    chain = Chain()
+    records = make_records("alpha", 2)
+    step = chain.add("alpha", records)
+    first, second = held_of(step, records)
+    await store.ledger.commit(step, [first], [MissingRecord(1, second.id, "alpha")])
+    await store.party.fill(second, [])
+    assert list(await store.party.unindexed(10)) == [first, second]
+    await store.party.add_index([entry(0, ANN), entry(1, ANN)], 2)
+    assert list(await store.party.find([ANN], **ALL)) == [first, second]
