@@ -164,6 +164,21 @@ class StoredRecord:
     header_bytes: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class BlockRow:
+    """A block's own columns exactly as they stand, whatever they say.
+
+    `block.rejections` come from the rows of rejected records, `digest` from its own column; `raw` is the refused batch
+    that is kept for this height, or None.
+    """
+
+    block: Block
+    digest: bytes
+    head: bytes
+    signature: bytes
+    raw: bytes | None
+
+
 class LedgerStore(Protocol):
     """A node's ledger: blocks, records, tiles. Only `commit` writes it.
 
@@ -190,11 +205,17 @@ class LedgerStore(Protocol):
         """Blocks from height `start` (the first is 1) in order, with what is kept of their batches."""
         ...
 
-    async def rows(self, first: int, last: int) -> Sequence[AcceptedRecord | RejectedRecord]:
-        """The record rows, accepted and rejected, of the blocks from height `first` to `last`, by height and item.
+    async def block_rows(self, start: int, limit: int) -> Sequence[BlockRow]:
+        """Blocks from height `start` by height as their rows stand, nothing believed and nothing checked: for the
+        audit, which must see a changed row to name it. Missing heights are left out.
+        """
+        ...
 
-        For the audit, which compares every column with what follows from the batches: each is given as it is stored
-        (an `AcceptedRecord.leaf` that is not stored is computed from the header).
+    async def rows(self, first: int, last: int) -> Sequence[AcceptedRecord | RejectedRecord]:
+        """The record rows, accepted and rejected, that name a height from `first` to `last`, by height and item.
+
+        As `block_rows`, for the audit: every column as it stands (an `AcceptedRecord.leaf` that is not stored is
+        computed from the header).
         """
         ...
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from consortium.audit.differences import batch_differences, block_differences, verdict_differences
+from consortium.audit.differences import batch_differences, block_differences, broken_batch, verdict_differences
 from consortium.audit.ids import IdSet
 from consortium.audit.outcome import KnownLeaves, Outcome, followed, told
 from consortium.audit.report import Finding, Refused, at_block
@@ -38,16 +38,25 @@ class Auditor:
         self.state = initial(genesis)
         self._ids = IdSet()
         self._last: Block | None = None
+        self._chained: set[bytes] = set()
+        self._lost = False
         self._also: dict[str, int] = {}
         self._unsure: set[str] = set()  # members whose latest batch may stand in a missing block
 
-    def feed(self, kept: KeptBlock, known: KnownLeaves = no_leaves) -> Audited:
-        """The next block. `known` is asked for leaves only where the block's own headers do not fit its root."""
+    def feed(self, kept: KeptBlock, known: KnownLeaves = no_leaves, digest: bytes | None = None) -> Audited:
+        """The next block. `known` is asked for leaves only where the block's own headers do not fit its root.
+
+        `digest` is the block's digest where it is stored beside the block.
+        """
         state, findings = self._aligned(kept)
         batch = reopen(state.genesis, kept.batch)
         outcome, more = self._outcome(state, kept, batch, known)
         findings += more
+        if digest is not None and digest != outcome.block.digest() and not findings:
+            sentence = "digest is not that of the block: it, or the block's position, was changed"
+            findings.append(at_block(outcome.block.height, sentence))
         self.state, self._last = outcome.state, kept.block
+        self._chained = {kept.block.digest(), digest or b""}
         self._unsure.discard(kept.block.member if not kept.block.refusal else "")
         for record in outcome.accepted:
             if record.verdict.id:
@@ -59,20 +68,25 @@ class Auditor:
     ) -> tuple[Outcome, list[Finding]]:
         taken = frozenset(i for i in batch.ids() if i in self._ids)
         step = transition(state, batch, taken)
-        findings: list[Finding] = []
+        stored, height = self._without_lost(kept.block, step.block), step.block.height
         if batch.refusal is not None and kept.batch.raw is None:
             outcome, findings = told(state, kept, known)
-            sentence = f"the batch is kept as a good one, and is refused as '{batch.refusal}'"
-            findings.append(at_block(step.block.height, sentence))
-            return outcome, findings + block_differences(kept.block, outcome.block)
+            fits = outcome.block.root == kept.block.root
+            self._lost = self._lost or not fits
+            findings += broken_batch(height, kept, batch.refusal, blame_rejected=fits and not findings)
+            return outcome, findings + block_differences(self._without_lost(kept.block, outcome.block), outcome.block)
         outcome = followed(state, step)
         if step.block.root != kept.block.root:
-            other, contradicted = told(state, kept, known)
+            other, findings = told(state, kept, known)
             if other.block.root == kept.block.root:
-                findings = contradicted + verdict_differences(kept.block, step.block)
+                findings += verdict_differences(kept.block, step.block)
                 return other, findings + block_differences(kept.block, other.block)
-        findings += block_differences(kept.block, outcome.block)
-        return outcome, findings + batch_differences(step.block.height, kept.batch, outcome.batch)
+        findings = block_differences(stored, outcome.block)
+        return outcome, findings + batch_differences(height, kept.batch, outcome.batch)
+
+    def _without_lost(self, stored: Block, computed: Block) -> Block:
+        """Once a leaf is lost (its header was changed, and no tile has it) roots cannot be compared any more."""
+        return replace(stored, root=computed.root) if self._lost else stored
 
     def _aligned(self, kept: KeptBlock) -> tuple[LedgerState, list[Finding]]:
         """The state to apply the batch to: chained to the block before as computed or, failing that, as stored.
@@ -83,7 +97,7 @@ class Auditor:
         state, last, stored = self.state, self._last, kept.block
         if last is not None and stored.height == last.height + 1:
             state = replace(state, height=last.height)
-        if last is not None and stored.previous == last.digest():
+        if stored.previous in self._chained:
             state = replace(state, digest=stored.previous)
         if stored.height > state.height + 1 and stored.previous != state.digest:
             return self._after_gap(state, kept)

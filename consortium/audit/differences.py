@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from consortium.audit.report import Finding, at_block, at_record
-from consortium.model.blocks import Block, KeptBatch
+from consortium.model.blocks import Block, KeptBatch, KeptBlock
+from consortium.model.verdicts import BatchRefusal
 
 _FIELDS = tuple(name for name in Block.__slots__ if name != "rejections")
 
@@ -46,6 +47,17 @@ def batch_differences(height: int, stored: KeptBatch, computed: KeptBatch) -> li
         if getattr(stored, name) != getattr(computed, name):
             findings.append(at_block(height, f"the batch's {name} is not what is kept of such a batch"))
     return findings
+
+
+def broken_batch(height: int, kept: KeptBlock, refusal: str, *, blame_rejected: bool) -> list[Finding]:
+    """A batch that is kept as a good one and no longer is.
+
+    With `blame_rejected` the accepted headers are known to be right, so that of the headers only rejected ones remain.
+    """
+    items = [item for item, _ in kept.block.rejections]
+    if refusal == BatchRefusal.WRONG_ROOT and blame_rejected and len(items) == 1:
+        return [at_record(height, items[0], "the header of this rejected record is not the one that was signed")]
+    return [at_block(height, f"the batch is kept as a good one, and is refused as '{refusal}'")]
 
 
 def _sentence(name: str, stored: Block, computed: Block) -> str:

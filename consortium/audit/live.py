@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from consortium.audit import layout
 from consortium.audit.auditor import Auditor
 from consortium.audit.checkpoints import CheckpointCheck
 from consortium.audit.export import all_notes
 from consortium.audit.outcome import Outcome
-from consortium.audit.report import MAX_FINDINGS, AuditReport, Finding, Progress, Refused, at_block, at_record
-from consortium.crypto.merkle import HASH_BYTES, TILE_WIDTH, TileId
+from consortium.audit.report import MAX_FINDINGS, AuditReport, Finding, Progress, Refused
+from consortium.audit.stored import Row, compose, row_differences, stored_leaves
 from consortium.crypto.trust import TrustPolicy
-from consortium.model.blocks import AcceptedRecord, KeptBlock, RejectedRecord
+from consortium.errors import ConfigurationError, Malformed, Tampering
+from consortium.ledger.state import LedgerState
+from consortium.model.batches import MAX_BATCH_RECORDS
 from consortium.model.members import Genesis
-from consortium.ports import LedgerStore, WitnessStore
+from consortium.ports import BlockRow, LedgerStore, WitnessStore
 
 _SLICE = 100
-Row = AcceptedRecord | RejectedRecord
+_MAX_HEIGHT = (1 << 63) - 1
 
 
 async def audit_store(
@@ -29,7 +31,8 @@ async def audit_store(
 ) -> AuditReport:
     """Audit everything that the store holds. Raises `StoreUnavailable`."""
     audit = StoreAudit(store, witness, genesis, trust)
-    height = (await store.load(genesis)).height
+    stored = await audit.stored_state()
+    height = stored.height if stored else 0
     while await audit.advance():
         if progress is not None:
             progress(audit.height, max(audit.height, height))
@@ -48,7 +51,6 @@ class StoreAudit:
         self._auditor = Auditor(genesis)
         self._check = CheckpointCheck(trust, quorum_needed=False)
         self._started = False
-        self._tail: dict[TileId, bytes] = {}
         self._next = 1
         self.findings: list[Finding] = []
         self.refused: list[Refused] = []
@@ -61,29 +63,23 @@ class StoreAudit:
     async def advance(self, limit: int = _SLICE) -> bool:
         """Audit up to `limit` more blocks; whether there were any, and there is a point in going on."""
         if not self._started:
-            await self._start()
-        page = await self._store.blocks(self._next, limit)
+            await self._read_notes()
+        page = await self._store.block_rows(self._next, limit)
         if not page or len(self.findings) >= MAX_FINDINGS:
             return False
-        known = await self._known_tiles(page)
-        outcomes = [self._feed(kept, known) for kept in page]
+        outcomes = await self._feed(page)
         await self._compare_tiles(outcomes)
-        await self._compare_rows(page, outcomes)
         self._next = max(self._next, page[-1].block.height) + 1
         return True
 
     async def close(self) -> AuditReport:
-        """Compare what the store holds as its current state, and report."""
+        """Compare what the store gives as its current state, and report."""
         state = self._auditor.state
-        stored = await self._store.load(self._genesis)
-        if stored.height == state.height and not self.findings:
-            for name in ("digest", "position", "time_ms", "tree", "members"):
-                if getattr(stored, name) != getattr(state, name):
-                    sentence = f"the stored {name} is not what follows from the blocks"
-                    self.findings.append(Finding("ledger state", sentence, state.height))
-        elif stored.height < state.height:
-            self.findings.append(Finding("ledger state", f"it is that of block {stored.height}", state.height))
-        if stored.height == state.height:
+        stored = await self.stored_state()
+        if stored is None:
+            self.findings.append(Finding("ledger state", "the store cannot give a state that its rows lead to"))
+        elif stored.height <= state.height:
+            await self._compare_state(stored, state)
             self.findings += self._check.close(state.tree.size)
         return AuditReport(
             self._genesis.network,
@@ -96,29 +92,52 @@ class StoreAudit:
             tuple(self.findings),
         )
 
-    async def _start(self) -> None:
+    async def stored_state(self) -> LedgerState | None:
+        """What the node would start from, or None if the store itself finds that its rows do not hold together."""
+        try:
+            return await self._store.load(self._genesis)
+        except (Tampering, ConfigurationError, Malformed):
+            return None
+
+    async def _compare_state(self, stored: LedgerState, state: LedgerState) -> None:
+        for name in ("height", "digest", "position", "time_ms", "tree", "members"):
+            if getattr(stored, name) != getattr(state, name):
+                sentence = f"the stored {name} is not what follows from the blocks"
+                self.findings.append(Finding("ledger state", sentence, state.height))
+        strays = [*await self._store.rows(-_MAX_HEIGHT, 0), *await self._store.rows(state.height + 1, _MAX_HEIGHT)]
+        for row in strays:
+            sentence = f"record {row.verdict.id.hex()} names block {row.verdict.height}, which is not there"
+            self.findings.append(Finding("records", sentence, row.verdict.height, row.verdict.item))
+
+    async def _read_notes(self) -> None:
         self._started = True
-        tree = (await self._store.load(self._genesis)).tree
-        self._tail = {(0, tree.size // TILE_WIDTH): b"".join(tree.tails[0])}
         for checkpoint, note in await all_notes(self._witness):
             self.findings += self._check.add(f"checkpoint of {checkpoint.size}", note)
 
-    def _feed(self, kept: KeptBlock, known: Mapping[TileId, bytes]) -> Outcome:
-        def leaves(start: int, end: int) -> list[bytes] | None:
-            return _leaves(known, start, end)
-
-        audited = self._auditor.feed(kept, leaves)
-        self.findings += audited.findings
-        self.refused += audited.refused
-        self.findings += self._check.pass_block(audited.outcome)
-        return audited.outcome
-
-    async def _known_tiles(self, page: Sequence[KeptBlock]) -> Mapping[TileId, bytes]:
-        """The level-0 tiles that hold the page's leaves."""
-        first = self._auditor.state.tree.size
-        last = first + sum(len(kept.batch.headers) for kept in page)
-        ids = [(0, n) for n in range(first // TILE_WIDTH, last // TILE_WIDTH + 1)]
-        return {**self._tail, **await self._store.tiles(ids)}
+    async def _feed(self, page: Sequence[BlockRow]) -> list[Outcome]:
+        """The blocks of a page, each with the record rows that name it."""
+        rows: dict[int, list[Row]] = {}
+        for record in await self._store.rows(self._next, page[-1].block.height):
+            rows.setdefault(record.verdict.height, []).append(record)
+        start = self._auditor.state.tree.size
+        most = max(sum(map(len, rows.values())), MAX_BATCH_RECORDS)
+        end = min(max(row.block.size for row in page), start + most)
+        known = await stored_leaves(self._store, start, max(start, end))
+        outcomes = []
+        for row in page:
+            mine = rows.pop(row.block.height, [])
+            kept = await compose(self._store, row, mine, self._auditor.state.tree.size)
+            audited = self._auditor.feed(kept, known, row.digest)
+            self.findings += (*audited.findings, *row_differences(audited.outcome, mine))
+            self.findings += self._check.pass_block(audited.outcome)
+            self.refused += audited.refused
+            outcomes.append(audited.outcome)
+        for height, strays in rows.items():
+            items = ", ".join(str(row.verdict.item) for row in strays)
+            self.findings.append(
+                Finding(f"block {height}", f"record rows {items} name it, and it is not there", height)
+            )
+        return outcomes
 
     async def _compare_tiles(self, outcomes: Sequence[Outcome]) -> None:
         full = [tile for outcome in outcomes for tile in outcome.tiles]
@@ -128,45 +147,3 @@ class StoreAudit:
             problem = layout.tile_difference(place, tile.hashes, stored.get(place))
             if problem is not None:
                 self.findings.append(Finding(layout.tile_path(*place), problem))
-
-    async def _compare_rows(self, page: Sequence[KeptBlock], outcomes: Sequence[Outcome]) -> None:
-        rows: dict[int, list[Row]] = {}
-        for row in await self._store.rows(self._next, max(self._next, page[-1].block.height)):
-            rows.setdefault(row.verdict.height, []).append(row)
-        for outcome in outcomes:
-            self.findings += row_differences(outcome, rows.get(outcome.block.height, []))
-
-
-def row_differences(outcome: Outcome, rows: Sequence[Row]) -> list[Finding]:
-    """Record rows of a block that are missing, too many, or hold something else than follows."""
-    height = outcome.block.height
-    follow: list[Row] = [*outcome.accepted, *outcome.rejected]
-    expected = {row.verdict.item: row for row in follow}
-    findings = []
-    for row in rows:
-        item = row.verdict.item
-        wanted = expected.pop(item, None)
-        if wanted is None:
-            findings.append(at_block(height, f"a record row names item {item}, which is not there or stands twice"))
-        elif row != wanted:
-            findings.append(at_record(height, item, f"the record's row differs: {_difference(row, wanted)}"))
-    return findings + [at_record(height, item, "the record's row is missing") for item in sorted(expected)]
-
-
-def _difference(row: Row, wanted: Row) -> str:
-    if type(row) is not type(wanted):
-        return "it says the opposite verdict"
-    names = [n for n in wanted.verdict.__slots__ if getattr(row.verdict, n) != getattr(wanted.verdict, n)]
-    names += [n for n in wanted.__slots__ if n != "verdict" and getattr(row, n) != getattr(wanted, n)]
-    return ", ".join(names)
-
-
-def _leaves(tiles: Mapping[TileId, bytes], start: int, end: int) -> list[bytes] | None:
-    leaves: list[bytes] = []
-    for index in range(start, end):
-        at = index % TILE_WIDTH * HASH_BYTES
-        leaf = tiles.get((0, index // TILE_WIDTH), b"")[at : at + HASH_BYTES]
-        if len(leaf) < HASH_BYTES:
-            return None
-        leaves.append(leaf)
-    return leaves

@@ -79,9 +79,8 @@ def _number(home: str) -> int:
     return int(digits) if digits else 0
 
 
-@contextmanager
-def clean_directory(directory: Path) -> Iterator[Processes]:
-    """An empty directory for a run, and the processes that end with it.
+def clean_directory(directory: Path) -> None:
+    """Make an empty directory for a run.
 
     What an earlier run left there is ended and removed. Raises `ConfigurationError` for a directory that holds
     something else: nobody's files are deleted.
@@ -98,8 +97,6 @@ def clean_directory(directory: Path) -> Iterator[Processes]:
         shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     (directory / MARK).touch()
-    with Processes(directory / "processes") as processes:
-        yield processes
 
 
 def _stop_left_postgres(directory: Path) -> None:
@@ -176,7 +173,10 @@ async def _send(demo: Demo, member: str, rows: Sequence[MeterRow]) -> None:
         response = await http.post("/v1/records/stream", content="\n".join(lines), headers=headers)
     if response.status_code != 200:
         raise OperatorError(f"{member} answers {response.status_code} to readings: {response.text}")
-    for row, line in zip(mine, response.text.splitlines(), strict=True):
+    lines = response.text.splitlines()
+    if len(lines) != len(mine):
+        raise OperatorError(f"{member} gives {len(lines)} answers to {len(mine)} readings: {response.text}")
+    for row, line in zip(mine, lines, strict=True):
         answer = json.loads(line)
         if answer.get("state") != "accepted":
             raise OperatorError(f"a reading of {row.home} was not accepted: {answer.get('detail') or answer}")
@@ -261,8 +261,12 @@ async def run_demo(options: DemoOptions, progress: Progress, finished: Callable[
     """The whole demo; `finished` is called while everything still runs. Whether every check held."""
     rows = read_meters(options.meters, options.day)
     read_prices(options.prices, options.day)
-    with clean_directory(options.directory) as processes, postgres_for(options) as postgres:
-        progress("starting etcd and Postgres", 0, 0)
+    clean_directory(options.directory)
+    progress("starting etcd and Postgres", 0, 0)
+    with (
+        postgres_for(options) as postgres,  # outlives the nodes
+        Processes(options.directory.resolve() / "processes") as processes,
+    ):
         settings = {"token_ttl_s": _TOKEN_TTL_S}
         net = Devnet(options.directory.resolve(), processes, postgres, plans(homes_of(rows)), settings=settings)
         demo = Demo(options, net, rows)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
+import time
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +24,7 @@ from consortium.errors import ConfigurationError, StoreUnavailable
 
 _HBA = "# Written by consortium: nobody connects without a password.\nlocal all all scram-sha-256\n"
 _ADMIN = "postgres"
+_STOP_S = 60.0
 
 
 class PostgresServer:
@@ -29,6 +32,11 @@ class PostgresServer:
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url = admin_url
+
+    @property
+    def admin_url(self) -> str:
+        """The URL of the role that makes the others."""
+        return self._admin_url
 
     def create_database(self, member: str, *, fresh: bool = False) -> str:
         """A database and a role for `member`; the role's URL. `fresh` drops what an earlier run left of them.
@@ -116,9 +124,20 @@ class EmbeddedPostgres(PostgresServer):
         self._admin_url = self._secured()
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop the server and wait until it has. `immediate` is a crash: the next start recovers from the log."""
-        self._pg_ctl("stop", "-m", mode)
+        """Stop the server and wait until it has. `immediate` is a crash: the next start recovers from the log.
+
+        Nothing happens if it does not run. Raises `StoreUnavailable` if it does not stop within a minute.
+        """
+        if self._server is None:
+            return
         self._server.cleanup_mode = None  # else the library complains at exit that there is nothing to stop
+        file, deadline = self._data / "postmaster.pid", time.monotonic() + _STOP_S
+        if file.exists():
+            os.kill(int(file.read_text().split()[0]), signal.SIGINT if mode == "fast" else signal.SIGQUIT)
+        while file.exists():
+            if time.monotonic() > deadline:
+                raise StoreUnavailable("the embedded Postgres does not stop", hint=f"see {self._data / 'log'}")
+            time.sleep(0.01)
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
         """Stop and start again; the URLs stay valid."""
@@ -129,10 +148,6 @@ class EmbeddedPostgres(PostgresServer):
     def socket_dir(self) -> str:
         """The directory of the unix socket: the data directory, or a temporary one if its path is too long."""
         return str(self._server.get_postmaster_info().socket_dir)
-
-    def _pg_ctl(self, *arguments: str) -> None:
-        command = [str(self._server.bin_path / "pg_ctl"), "-w", "-D", str(self._data), *arguments]
-        subprocess.run(command, check=True, capture_output=True, user=self._server.system_user, cwd="/")
 
     def _secured(self) -> str:
         """Give the superuser a password, then let nobody in without one. The administrator's URL."""

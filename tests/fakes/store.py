@@ -12,10 +12,10 @@ from consortium.crypto.notes import Checkpoint, NoteSignature, SignedNote
 from consortium.errors import ConfigurationError, StoreUnavailable, Tampering
 from consortium.ledger.state import LedgerState, initial
 from consortium.ledger.transition import Transition
-from consortium.model.blocks import Block, KeptBlock
+from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRecord
 from consortium.model.members import Genesis
 from consortium.model.records import parse_header
-from consortium.ports import Account, HeldRecord, IndexEntry, MissingRecord, StoredRecord
+from consortium.ports import Account, BlockRow, HeldRecord, IndexEntry, MissingRecord, StoredRecord
 
 
 class MemoryStore:
@@ -81,6 +81,20 @@ class MemoryStore:
         self._require()
         first = max(start, 1) - 1
         return [KeptBlock(step.block, step.batch) for step in self.steps[first : first + max(limit, 0)]]
+
+    async def block_rows(self, start: int, limit: int) -> Sequence[BlockRow]:
+        self._require()
+        first = max(start, 1) - 1
+        return [
+            BlockRow(s.block, s.state.digest, s.batch.head, s.batch.signature, s.batch.raw)
+            for s in self.steps[first : first + max(limit, 0)]
+        ]
+
+    async def rows(self, first: int, last: int) -> Sequence[AcceptedRecord | RejectedRecord]:
+        self._require()
+        rows = [row for step in self.steps for row in (*step.accepted, *step.rejected)]
+        named = [row for row in rows if first <= row.verdict.height <= last]
+        return sorted(named, key=lambda row: (row.verdict.height, row.verdict.item))
 
     async def block(self, height: int) -> Block | None:
         self._require()

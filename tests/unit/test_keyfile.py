@@ -123,14 +123,26 @@ def test_truncated(path):
         keyfile.open(path, SECRET)
 
 
-@pytest.mark.parametrize(
-    "change", [{"memlimit": 1 << 45}, {"opslimit": 1 << 30}, {"memlimit": "8192"}, {"opslimit": 2}]
-)
-def test_changed_argon2_limits_are_refused_before_they_cost_anything(path, change):
-    keyfile.create(path, PASSPHRASE)
+def rewrite_unlock(path, change):
     raw = json.loads(path.read_text())
     raw["unlock"].update(change)
     path.write_text(json.dumps(raw))
+
+
+@pytest.mark.parametrize("change", [{"memlimit": 1 << 45}, {"opslimit": 1 << 30}, {"memlimit": "8192"}])
+def test_absurd_argon2_limits_are_refused_before_they_cost_anything(path, change, monkeypatch):
+    keyfile.create(path, PASSPHRASE)
+    rewrite_unlock(path, change)
+    asked = []
+    monkeypatch.setattr("nacl.pwhash.argon2id.kdf", lambda *args, **_: asked.append(args) or bytes(32))
+    with pytest.raises(KeysUnavailable, match=ONE_MESSAGE):
+        keyfile.open(path, PASSPHRASE)
+    assert asked == []
+
+
+def test_other_argon2_limits_do_not_open(path):
+    keyfile.create(path, PASSPHRASE)
+    rewrite_unlock(path, {"opslimit": 2})
     with pytest.raises(KeysUnavailable, match=ONE_MESSAGE):
         keyfile.open(path, PASSPHRASE)
 

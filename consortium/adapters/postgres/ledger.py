@@ -9,15 +9,15 @@ from psycopg import AsyncConnection
 
 from consortium.adapters.postgres import committing, loading
 from consortium.adapters.postgres.pool import Database, Row, fetch
-from consortium.adapters.postgres.rows import BLOCK, block_of, kept_of, stored_of, take
-from consortium.crypto.merkle import TileId
+from consortium.adapters.postgres.rows import BLOCK, block_of, kept_of, stored_of, take, unchecked
+from consortium.crypto.merkle import TileId, leaf_hash
 from consortium.errors import Tampering
 from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import Transition
-from consortium.model.blocks import Block, KeptBlock
+from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRecord
 from consortium.model.members import Genesis
 from consortium.model.records import Accepted, Rejected
-from consortium.ports import HeldRecord, MissingRecord, StoredRecord
+from consortium.ports import BlockRow, HeldRecord, MissingRecord, StoredRecord
 
 
 class PostgresLedger:
@@ -45,6 +45,31 @@ class PostgresLedger:
     async def blocks(self, start: int, limit: int) -> Sequence[KeptBlock]:
         async with self._database.node() as conn:
             return await _blocks(conn, max(start, 1), limit)
+
+    async def block_rows(self, start: int, limit: int) -> Sequence[BlockRow]:
+        async with self._database.node() as conn:
+            rows = await fetch(conn, BLOCK + "WHERE height >= %b ORDER BY height LIMIT %b", [start, limit])
+            heights = [rows[0][0], rows[-1][0]] if rows else [0, 0]
+            refused = await _by_height(conn, "SELECT height, raw FROM ledger.refused_batches", heights)
+        return [
+            BlockRow(unchecked(row), row[13], row[14], row[15], refused[row[0]][0][0] if row[0] in refused else None)
+            for row in rows
+        ]
+
+    async def rows(self, first: int, last: int) -> Sequence[AcceptedRecord | RejectedRecord]:
+        accepted = await self._database.rows(
+            "SELECT id, height, item, tree_index, header FROM ledger.records WHERE height BETWEEN %b AND %b",
+            [first, last],
+        )
+        rejected = await self._database.rows(
+            "SELECT id, height, item, reason, header, evidence FROM ledger.rejections WHERE height BETWEEN %b AND %b",
+            [first, last],
+        )
+        found: list[AcceptedRecord | RejectedRecord] = [
+            AcceptedRecord(Accepted(*row[:4]), row[4], leaf_hash(row[4])) for row in accepted
+        ]
+        found += [RejectedRecord(Rejected(*row[:4]), row[4], row[5]) for row in rejected]
+        return sorted(found, key=lambda row: (row.verdict.height, row.verdict.item))
 
     async def block(self, height: int) -> Block | None:
         return _one(await self._database.rows(BLOCK + "WHERE height = %b", [height]))
@@ -118,7 +143,7 @@ async def _blocks(conn: AsyncConnection, start: int, limit: int) -> list[KeptBlo
             [before, rows[-1][11]],
         )
     )
-    rejections = await _by_height(conn, "SELECT height, item, header, evidence FROM ledger.rejections", heights)
+    rejections = await _by_height(conn, "SELECT height, item, id, header, evidence FROM ledger.rejections", heights)
     refused = await _by_height(conn, "SELECT height, raw FROM ledger.refused_batches", heights)
     kept = []
     for number, row in enumerate(rows):

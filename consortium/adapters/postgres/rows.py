@@ -31,19 +31,24 @@ SELECT tree_index, id, header, bodies, wraps, slots FROM node.held JOIN ledger.r
 
 def block_of(row: Row) -> Block:
     """A block from a row of `BLOCK`. Raises `Tampering` if it is not the block that was stored."""
-    rejections = tuple(zip(row[16] or (), row[17] or (), strict=True))
-    fields: list[Any] = [*row[:11], rejections, *row[11:13]]
-    block = Block(*fields)
+    block = unchecked(row)
     if block.digest() != row[13]:
         raise changed(block.height)
     return block
+
+
+def unchecked(row: Row) -> Block:
+    """The same, whatever it says."""
+    rejections = tuple(zip(row[16] or (), row[17] or (), strict=True))
+    fields: list[Any] = [*row[:11], rejections, *row[11:13]]
+    return Block(*fields)
 
 
 def kept_of(block: Block, row: Row, accepted: Iterator[Row], rejected: Sequence[Row], raw: bytes | None) -> KeptBatch:
     """What is kept of a block's batch.
 
     `row` is the block's, `accepted` gives exactly its accepted items (item, id, header, height), `rejected` are its
-    rejections (item, header, evidence), `raw` its refused batch. Raises `Tampering` if they do not add up.
+    rejections (item, id, header, evidence), `raw` its refused batch. Raises `Tampering` if they do not add up.
     """
     place = (block.member, block.sequence, block.position)
     good = list(accepted)
@@ -51,19 +56,20 @@ def kept_of(block: Block, row: Row, accepted: Iterator[Row], rejected: Sequence[
         raise changed(block.height)
     if raw is not None:
         return KeptBatch(*place, raw=raw)
-    headers = {item: header for item, record_id, header, height in good if _fits(block, record_id, header, height)}
-    headers.update({item: header for item, header, _ in rejected})
+    headers = {item: header for item, _, header, _ in (*good, *rejected)}
     if len(headers) != len(good) + len(rejected) or sorted(headers) != list(range(block.count)):
         raise changed(block.height)
-    evidence = {item: proof for item, _, proof in rejected if proof}
+    if not all(height == block.height and _is_id_of(id, header) for _, id, header, height in good):
+        raise changed(block.height)
+    if not all(_is_id_of(id, header) for _, id, header, _ in rejected if id):
+        raise changed(block.height)
+    evidence = {item: proof for item, _, _, proof in rejected if proof}
     return KeptBatch(*place, row[14], row[15], tuple(headers[i] for i in range(block.count)), evidence)
 
 
-def _fits(block: Block, record_id: bytes, header: bytes, height: int) -> bool:
+def _is_id_of(record_id: bytes, header: bytes) -> bool:
     # The id stands twice, as a key and inside the header: 0x89 (nine fields), 0x01 (version), 0x50 (16 bytes), id.
-    if height != block.height or header[3:19] != record_id:
-        raise changed(block.height)
-    return True
+    return header[3:19] == record_id
 
 
 def stored_of(verdict: Accepted | Rejected, header: bytes) -> StoredRecord:

@@ -13,6 +13,8 @@ import pydantic_core
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import AwareDatetime, BaseModel
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
 
 from consortium.energy.metering import Reading, to_ms, to_rfc3339
 from consortium.errors import ConsortiumError, InvalidRequest, NotReady, PayloadTooLarge
@@ -33,6 +35,14 @@ _ID = "0123456789abcdef0123456789abcdef"
 router = APIRouter(prefix="/v1", tags=["records"])
 Asking = Annotated[Caller, Depends(caller)]
 Timeout = Annotated[float, Query(gt=0, le=60, alias="timeout_s", description="Time limit for the answer, seconds.")]
+
+
+class DuplexResponse(StreamingResponse):
+    """Answers while the request's body is still being read: nothing but the route may take from `receive`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        await self.stream_response(send)
 
 
 def services(request: Request) -> Services:
@@ -173,12 +183,12 @@ async def submit(
 )
 async def submit_many(
     request: Request, node: Node, asking: Asking, wait: Wait = Wait.APPLIED, timeout_s: Timeout = 60.0
-) -> StreamingResponse:
+) -> DuplexResponse:
     """One submission a line (NDJSON), one answer a line in the same order: an answer or a problem with `line`.
 
     `timeout_s` bounds each line. A line that is refused does not stop the others.
     """
-    return StreamingResponse(_stream(request, node, asking, wait, timeout_s), media_type="application/x-ndjson")
+    return DuplexResponse(_stream(request, node, asking, wait, timeout_s), media_type="application/x-ndjson")
 
 
 @router.get("/records", summary="List own records", response_model=RecordPage)
@@ -353,6 +363,8 @@ async def _take(
         failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         failed.set_result(_problem_line(error, number))
         answers.put_nowait(failed)
+    except ClientDisconnect:
+        return  # what is under way goes its way; the same ids tell later what became of it
     finally:
         answers.put_nowait(None)
 
