@@ -60,7 +60,7 @@ class CheckpointCheck:
         return findings
 
     def close(self, size: int) -> list[Finding]:
-        """What is left when the ledger ends at `size` leaves."""
+        """What is left when an export ends at `size` leaves. (A live store may know of larger trees than its own.)"""
         findings = [
             Finding(place, f"the checkpoint states {checkpoint.size} leaves, the ledger ends at {size}")
             for waiting in self._waiting.values()

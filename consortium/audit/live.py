@@ -76,11 +76,10 @@ class StoreAudit:
         """Compare what the store gives as its current state, and report."""
         state = self._auditor.state
         stored = await self.stored_state()
-        if stored is None:
-            self.findings.append(Finding("ledger state", "the store cannot give a state that its rows lead to"))
-        elif stored.height <= state.height:
-            await self._compare_state(stored, state)
-            self.findings += self._check.close(state.tree.size)
+        if stored is None or stored.height <= state.height:
+            if not self.findings:
+                self._compare_state(stored, state)
+            await self._find_strays(state.height)
         return AuditReport(
             self._genesis.network,
             state.height,
@@ -99,13 +98,22 @@ class StoreAudit:
         except (Tampering, ConfigurationError, Malformed):
             return None
 
-    async def _compare_state(self, stored: LedgerState, state: LedgerState) -> None:
+    def _compare_state(self, stored: LedgerState | None, state: LedgerState) -> None:
+        if stored is None:
+            self.findings.append(Finding("ledger state", "the store cannot give a state that its rows lead to"))
+            return
         for name in ("height", "digest", "position", "time_ms", "tree", "members"):
             if getattr(stored, name) != getattr(state, name):
                 sentence = f"the stored {name} is not what follows from the blocks"
                 self.findings.append(Finding("ledger state", sentence, state.height))
-        strays = [*await self._store.rows(-_MAX_HEIGHT, 0), *await self._store.rows(state.height + 1, _MAX_HEIGHT)]
+
+    async def _find_strays(self, height: int) -> None:
+        strays = [*await self._store.rows(-_MAX_HEIGHT, 0), *await self._store.rows(height + 1, _MAX_HEIGHT)]
         for row in strays:
+            # A block may have been committed since.
+            at = await self._store.block_rows(row.verdict.height, 1)
+            if at and at[0].block.height == row.verdict.height:
+                continue
             sentence = f"record {row.verdict.id.hex()} names block {row.verdict.height}, which is not there"
             self.findings.append(Finding("records", sentence, row.verdict.height, row.verdict.item))
 

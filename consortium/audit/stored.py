@@ -59,7 +59,8 @@ async def stored_leaves(store: LedgerStore, start: int, end: int) -> KnownLeaves
     tiles = await store.tiles([(0, index) for index in range(first, end // TILE_WIDTH + 1)])
     beyond = end // TILE_WIDTH * TILE_WIDTH
     tail = [leaf_hash(header) for header in await store.headers(beyond, end)]
-    return lambda low, high: _leaves({**tiles, (0, end // TILE_WIDTH): b"".join(tail)} | tiles, low, high)
+    known = {(0, end // TILE_WIDTH): b"".join(tail), **tiles}
+    return lambda low, high: _leaves(known, low, high)
 
 
 def _leaves(tiles: Mapping[TileId, bytes], start: int, end: int) -> list[bytes] | None:

@@ -82,8 +82,8 @@ class SignedNote:
 
 def parse_note(data: str) -> SignedNote:
     """A signed note. Raises `Malformed`."""
-    if any(ord(c) < 0x20 and c != "\n" for c in data):
-        raise Malformed("a note holds control characters")
+    if any((c < " " and c != "\n") or _is_surrogate(c) for c in data):
+        raise Malformed("a note holds control characters, or is not valid UTF-8")
     text, blank, tail = data.rpartition("\n\n")
     if not blank or not tail.endswith("\n"):
         raise Malformed("a note is text, an empty line and signatures")
@@ -190,9 +190,14 @@ def _cosigned_message(text: str, timestamp_s: int) -> bytes:
 
 
 def _key_name(name: str) -> str:
-    if not name or "+" in name or any(c.isspace() for c in name):
+    if not name or "+" in name or any(c.isspace() or _is_surrogate(c) for c in name):
         raise Malformed("a key name has no spaces and no plus")
     return name
+
+
+def _is_surrogate(char: str) -> bool:
+    """Text from JSON may hold lone surrogates, which have no UTF-8."""
+    return "\ud800" <= char <= "\udfff"
 
 
 def unbase64(text: str) -> bytes:

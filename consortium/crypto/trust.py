@@ -127,7 +127,8 @@ class _Builder:
                 raise Malformed(f"{member} is in a group already")
             self._used.add(member)
         words = {"any": 1, "all": len(members)}
-        needed = words.get(threshold) or (int(threshold) if threshold.isascii() and threshold.isdigit() else 0)
+        decimal = threshold.isascii() and threshold.isdigit() and len(threshold) <= len(str(MAX_ENTRIES))
+        needed = words.get(threshold) or (int(threshold) if decimal else 0)
         if not 1 <= needed <= len(members):
             raise Malformed("a threshold is any, all, or 1 to the number of members")
         self._groups[self._fresh(name)] = Group(needed, tuple(members))

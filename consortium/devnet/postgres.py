@@ -50,7 +50,7 @@ class PostgresServer:
             if fresh:
                 self._drop(conn, role)
             _create_role(conn, name, password)
-            if not conn.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone():
+            if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 # An admin that is no superuser may only hand a database to a role that it is a member of.
                 conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
                 conn.execute(sql.SQL("CREATE DATABASE {0} OWNER {0} ENCODING 'UTF8' TEMPLATE template0").format(role))
@@ -167,7 +167,7 @@ class EmbeddedPostgres(PostgresServer):
 
 def _create_role(conn: psycopg.Connection, name: str, password: str) -> None:
     role = sql.Identifier(name)
-    if not conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).fetchone():
+    if not conn.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone():
         conn.execute(sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE").format(role))
     _set_password(conn, name, password)
 

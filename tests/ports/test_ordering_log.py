@@ -181,6 +181,13 @@ async def test_head_is_the_newest_position(gridco, suncoop):
     assert await gridco.head(timeout_s=APPEND_S) == 0
 
 
+async def test_head_goes_back_when_the_newest_entry_is_deleted(world, gridco):
+    first, second = await append(gridco, 0, 1)
+    assert await gridco.head(timeout_s=APPEND_S) == second
+    await world.delete("gridco", 1)
+    assert await gridco.head(timeout_s=APPEND_S) == first
+
+
 async def test_trimming_deletes_own_entries_below(gridco, suncoop):
     await append(gridco, 0, 1, 2)
     await append(suncoop, 0, 1)

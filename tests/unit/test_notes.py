@@ -178,6 +178,7 @@ def vkey(name: str, key_id: str, material: bytes) -> str:
         "+" + VKEY.split("+", 1)[1],
         VKEY.replace("example.com/foo", "example.com/ foo"),
         VKEY.replace("example.com/foo", "example.com/\u00a0foo"),
+        VKEY.replace("foo", "\ud800"),
         vkey("a", "00000000", b"\x02" + bytes(32)),
         vkey("a", "00000000", b"\x01" + bytes(31)),
         vkey("a", "00000000", b""),
@@ -214,6 +215,8 @@ LINE = NOTE.split("\n")[2]
         f"text\n\n{LINE.replace('foo', '')[:20]}\n",
         "text\n\n— a \n",
         "text\n\n— a AAAA\n",
+        f"te\ud800xt\n\n{LINE}\n",
+        f"text\n\n{LINE.replace('foo', 'fo' + chr(0xDFFF))}\n",
         "text\n\n" + f"{LINE}\n" * 129,
     ],
 )
