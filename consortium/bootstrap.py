@@ -37,6 +37,7 @@ from consortium.agents.trim import Trimmer
 from consortium.config import Settings
 from consortium.errors import ConfigurationError
 from consortium.ledger import witnessing
+from consortium.ledger.state import LedgerState
 from consortium.metrics import Metrics
 from consortium.model.members import Genesis
 from consortium.node import Node, Parts
@@ -123,9 +124,10 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
     custody = keyfile.open(settings.key_file, unlock_of(settings))
     _require_own_keys(genesis, settings.member, custody)
     engine = load_policies(settings.policies)
-    upgrade(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    upgrade(url)
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(settings.database_url.get_secret_value()))
+        stores = await stack.enter_async_context(open_stores(url))
         log = EtcdLog(_etcd_settings(settings, genesis))
         stack.push_async_callback(log.close)
         clock = SystemClock()
@@ -133,102 +135,152 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         tls = mutual_tls(settings.ca_file, settings.cert_file, settings.cert_key_file)
         peers = HttpPeers({n: u for n, u in settings.peer_urls.items() if n != settings.member}, peer_tokens, tls)
         stack.push_async_callback(peers.close)
+        oidc = await _oidc(settings, clock, stack)
+        state = await stores.ledger.load(genesis)
         access = Access(engine, settings.member)
-        yield await _assemble(settings, genesis, custody, stores, log, clock, peers, peer_tokens, access, stack)
+        workshop = _Workshop(settings, genesis, custody, stores, log, clock, peers, access, state)
+        yield workshop.services(peer_tokens, oidc)
 
 
-async def _assemble(
-    settings: Settings,
-    genesis: Genesis,
-    custody: KeyCustody,
-    stores: Stores,
-    log: EtcdLog,
-    clock: SystemClock,
-    peers: HttpPeers,
-    peer_tokens: PeerTokens,
-    access: Access,
-    stack: AsyncExitStack,
-) -> Services:
-    member = settings.member
-    node = Node(member, Metrics(), stores.ping, settings.monitor_interval_s)
-    state = await stores.ledger.load(genesis)
-    encryption = {m.name: m.keys.encryption for m in genesis.members}
-    hint_keys = {name: custody.pair(key).hint for name, key in encryption.items()}
-    # The applier asks the cosigner what is witnessed, and the cosigner the applier what is applied.
-    applier = Applier(stores.ledger, state, hint_keys, lambda size: cosigner.witnessed_size(size))
-    prover = Prover(stores.ledger, stores.witness, witnessing.trust_policy(genesis), lambda: applier.state)
-    cosigner = Cosigner(
-        genesis, member, custody, stores.witness, prover, applier, peers, clock,
-        interval_s=settings.cosign_interval_s, alarm=node.alarm,
-    )  # fmt: skip
-    orderer = Orderer(genesis, member, log, stores.ledger, custody, clock, heartbeat_s=settings.heartbeat_s)
-    opener = Opener(genesis, custody)
-    catch_up = CatchUp(peers, cosigner, stores.ledger, node.report)
-    catch_up.attach(applier)
-    node.attach(
-        Parts(
-            log=log,
-            applier=applier,
-            indexer=Indexer(member, opener, stores.party, orderer, node.fault),
-            orderer=orderer,
-            cosigner=cosigner,
-            catch_up=catch_up,
-            fetcher=PayloadFetcher(
-                peers,
-                stores.party,
-                stores.ledger,
-                opener,
-                custody,
-                encryption,
-                node.fault,
-                interval_s=settings.fetch_interval_s,
-            ),  # fmt: skip
-            trimmer=Trimmer(
-                member,
-                log,
-                stores.ledger,
-                stores.witness,
-                applier,
-                interval_s=settings.trim_interval_s,
-                keep_batches=settings.trim_keep_batches,
-                away_ms=settings.trim_away_s * 1000,
-            ),  # fmt: skip
-            self_check=SelfCheck(
-                genesis,
-                stores.ledger,
-                stores.witness,
-                witnessing.trust_policy(genesis),
-                node.alarm,
-                interval_s=settings.check_interval_s,
-            ),  # fmt: skip
-            witness=stores.witness,
-            peers=peers,
-            access=access,
+class _Workshop:
+    """Puts the parts of a node together, in the order in which they need each other."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        genesis: Genesis,
+        custody: KeyCustody,
+        stores: Stores,
+        log: EtcdLog,
+        clock: SystemClock,
+        peers: HttpPeers,
+        access: Access,
+        state: LedgerState,
+    ) -> None:
+        self.settings, self.genesis, self.custody, self.stores = settings, genesis, custody, stores
+        self.log, self.clock, self.peers, self.access = log, clock, peers, access
+        self.member = settings.member
+        self.trust = witnessing.trust_policy(genesis)
+        self.encryption = {m.name: m.keys.encryption for m in genesis.members}
+        self.node = Node(self.member, Metrics(), stores.ping, settings.monitor_interval_s)
+        self.opener = Opener(genesis, custody)
+        self.orderer = Orderer(
+            genesis, self.member, log, stores.ledger, custody, clock, heartbeat_s=settings.heartbeat_s
         )
-    )
-    submitter = Submitter(
-        genesis, member, access, stores.accounts, Sealer(genesis, custody, os.urandom), orderer, opener,
-        stores.ledger, stores.party, clock, os.urandom, cosigner.until_witnessed, node.halted,
-    )  # fmt: skip
-    tokens = NodeTokens(custody, clock, network=genesis.network, member=member, lifetime_s=settings.token_ttl_s)
-    verifier = Verifier(tokens, peer_tokens, await _oidc(settings, clock, stack), stores.accounts, clock)
-    logins = Logins(stores.accounts, tokens, Challenges(custody, clock, issuer=tokens.issuer), clock)
-    return Services(
-        member=member,
-        genesis=genesis,
-        trust_file=witnessing.trust_file(genesis),
-        node=node,
-        access=access,
-        submitter=submitter,
-        reader=Reader(access, opener, stores.ledger, stores.party),
-        prover=prover,
-        cosigner=cosigner,
-        ledger=stores.ledger,
-        party=stores.party,
-        verifier=verifier,
-        logins=logins,
-        jwks=tokens.jwks,
-    )
+        hint_keys = {name: custody.pair(key).hint for name, key in self.encryption.items()}
+        self.applier = Applier(stores.ledger, state, hint_keys, self._witnessed_size)
+        self.prover = Prover(stores.ledger, stores.witness, self.trust, lambda: self.applier.state)
+        self.cosigner = Cosigner(
+            genesis,
+            self.member,
+            custody,
+            stores.witness,
+            self.prover,
+            self.applier,
+            peers,
+            clock,
+            interval_s=settings.cosign_interval_s,
+            alarm=self.node.alarm,
+        )
+        self.node.attach(self._parts())
+
+    async def _witnessed_size(self, wanted: int) -> int:
+        """The applier asks the cosigner what is witnessed, and the cosigner the applier what is applied."""
+        return await self.cosigner.witnessed_size(wanted)
+
+    def _parts(self) -> Parts:
+        catch_up = CatchUp(self.peers, self.cosigner, self.stores.ledger, self.node.report)
+        catch_up.attach(self.applier)
+        return Parts(
+            log=self.log,
+            applier=self.applier,
+            indexer=Indexer(self.member, self.opener, self.stores.party, self.orderer, self.node.fault),
+            orderer=self.orderer,
+            cosigner=self.cosigner,
+            catch_up=catch_up,
+            fetcher=self._fetcher(),
+            trimmer=self._trimmer(),
+            self_check=SelfCheck(
+                self.genesis,
+                self.stores.ledger,
+                self.stores.witness,
+                self.trust,
+                self.node.alarm,
+                interval_s=self.settings.check_interval_s,
+            ),
+            witness=self.stores.witness,
+            peers=self.peers,
+            access=self.access,
+        )
+
+    def _fetcher(self) -> PayloadFetcher:
+        return PayloadFetcher(
+            self.peers,
+            self.stores.party,
+            self.stores.ledger,
+            self.opener,
+            self.custody,
+            self.encryption,
+            self.node.fault,
+            interval_s=self.settings.fetch_interval_s,
+        )
+
+    def _trimmer(self) -> Trimmer:
+        return Trimmer(
+            self.member,
+            self.log,
+            self.stores.ledger,
+            self.stores.witness,
+            self.applier,
+            interval_s=self.settings.trim_interval_s,
+            keep_batches=self.settings.trim_keep_batches,
+            away_ms=self.settings.trim_away_s * 1000,
+        )
+
+    def _submitter(self) -> Submitter:
+        return Submitter(
+            self.genesis,
+            self.member,
+            self.access,
+            self.stores.accounts,
+            Sealer(self.genesis, self.custody, os.urandom),
+            self.orderer,
+            self.opener,
+            self.stores.ledger,
+            self.stores.party,
+            self.clock,
+            os.urandom,
+            self.cosigner.until_witnessed,
+            self.node.halted,
+        )
+
+    def services(self, peer_tokens: PeerTokens, oidc: list[OidcTokens]) -> Services:
+        """What the routes are given."""
+        accounts = self.stores.accounts
+        tokens = NodeTokens(
+            self.custody,
+            self.clock,
+            network=self.genesis.network,
+            member=self.member,
+            lifetime_s=self.settings.token_ttl_s,
+        )
+        challenges = Challenges(self.custody, self.clock, issuer=tokens.issuer)
+        return Services(
+            member=self.member,
+            genesis=self.genesis,
+            trust_file=witnessing.trust_file(self.genesis),
+            node=self.node,
+            access=self.access,
+            submitter=self._submitter(),
+            reader=Reader(self.access, self.opener, self.stores.ledger, self.stores.party),
+            prover=self.prover,
+            cosigner=self.cosigner,
+            ledger=self.stores.ledger,
+            party=self.stores.party,
+            verifier=Verifier(tokens, peer_tokens, oidc, accounts, self.clock),
+            logins=Logins(accounts, tokens, challenges, self.clock),
+            jwks=tokens.jwks,
+        )
 
 
 def _require_own_keys(genesis: Genesis, name: str, custody: KeyCustody) -> None:

@@ -7,6 +7,7 @@ failure that it does not know it ends: what orders a ledger must fail stop.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ from consortium.metrics import Metrics
 from consortium.pipeline.access import Access
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.order import Orderer
-from consortium.ports import HeldRecord, OrderingLog, PeerStatus, Peers, WitnessStore
+from consortium.ports import HeldRecord, OrderingLog, Peers, PeerStatus, WitnessStore
 
 _log = structlog.get_logger(__name__)
 _QUOTA_ALARM = 0.8
@@ -112,7 +113,9 @@ class Node:
         try:
             await work
         except Exception as error:
-            _log.error("the node fails", task=name, error=type(error).__name__)
+            # Where, but not the message: an exception's words may hold anything.
+            frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)][-6:]
+            _log.error("the node fails", task=name, error=type(error).__name__, frames=frames)
             raise
 
     async def _apply(self) -> None:
@@ -131,10 +134,7 @@ class Node:
                 break
             except OperatorError:
                 await asyncio.sleep(_PAUSE_S)
-        while parts.applier.state.position < head and not self._stopped:
-            await asyncio.sleep(_PAUSE_S / 10)
-        if self._stopped:
-            return
+        await parts.applier.until_position(head)
         self._ordering = True
         _log.info("node takes records", height=parts.applier.state.height)
         await parts.orderer.run(parts.applier.state.next_sequence(self.member))

@@ -44,6 +44,7 @@ def configure_logging(level: str, form: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # our own alarms say when Postgres is away
 
 
 def _public(settings: Settings, app: object) -> _Server:

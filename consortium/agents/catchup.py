@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from consortium.agents.cosign import Cosigner
+from consortium.agents.index import Fault, index_lines
 from consortium.crypto.hashing import sha256
 from consortium.crypto.hints import my_slots
 from consortium.crypto.merkle import verify_consistency
@@ -23,8 +25,6 @@ from consortium.model.records import Header
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.opening import Opener
 from consortium.ports import HeldRecord, KeyCustody, LedgerStore, MissingRecord, PartyStore, Peers
-from consortium.agents.cosign import Cosigner
-from consortium.agents.index import Fault, index_lines
 
 _CHUNK = 100
 _PAUSE_S = 1.0

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from consortium.cli import audit, demo, node, receipt, record
+from consortium.cli.audit import audit, export
+from consortium.cli.demo import demo
+from consortium.cli.node import app as node
 from consortium.cli.output import EXIT_CODES
+from consortium.cli.receipt import app as receipt
+from consortium.cli.record import app as record
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,12 +17,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A permissioned ledger for electricity markets.\n\n" + EXIT_CODES,
 )
-app.add_typer(node.app, name="node", help="Set up, run and ask a node.")
-app.add_typer(record.app, name="record", help="Submit, show and list records.")
-app.add_typer(receipt.app, name="receipt", help="Get receipts and verify them offline.")
-app.command("demo")(demo.demo)
-app.command("export")(audit.export)
-app.command("audit")(audit.audit)
+app.add_typer(node, name="node", help="Set up, run and ask a node.")
+app.add_typer(record, name="record", help="Submit, show and list records.")
+app.add_typer(receipt, name="receipt", help="Get receipts and verify them offline.")
+app.command("demo")(demo)
+app.command("export")(export)
+app.command("audit")(audit)
 
 
 def main() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 
-from consortium.errors import ConsortiumError
+from consortium.errors import ConsortiumError, DefectError
 
 EXIT_CODES = """Exit codes: 0 it went well; 1 a check found something that does not hold; 2 the request was wrong;
 3 the node, its settings or its servers need their operator; 4 another member's data does not hold; 70 a defect."""
@@ -25,15 +27,26 @@ def reported() -> Iterator[None]:
         yield
     except ConsortiumError as error:
         fail(error)
-    except BaseExceptionGroup as group:
-        known = group.subgroup(ConsortiumError)
-        if known is None:
+    except Exception as error:
+        leaf = _leaf(error)
+        if isinstance(leaf, typer.Exit | typer.Abort):
             raise
-        leaf: BaseException = known
-        while isinstance(leaf, BaseExceptionGroup):
-            leaf = leaf.exceptions[0]
-        if isinstance(leaf, ConsortiumError):
-            fail(leaf)
+        fail(leaf if isinstance(leaf, ConsortiumError) else _defect(leaf))
+
+
+def _leaf(error: BaseException) -> BaseException:
+    """The failure inside groups: one of ours, if there is one."""
+    while isinstance(error, BaseExceptionGroup):
+        ours = error.subgroup(ConsortiumError)
+        error = (ours or error).exceptions[0]
+    return error
+
+
+def _defect(error: BaseException) -> DefectError:
+    """A failure that nobody foresaw: its type and place, not its words, which may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return DefectError(f"a defect: {type(error).__name__}{place}", hint="please report it")
 
 
 def fail(error: ConsortiumError) -> None:

@@ -85,4 +85,4 @@ def _pages(client: Client, query: dict[str, Any], limit: int) -> list[dict[str, 
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in record.items() if name != "data"} | record["data"]
+    return {**{name: value for name, value in record.items() if name != "data"}, **record["data"]}

@@ -228,6 +228,12 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
     path = list(proof) if old & (old - 1) else [old_root, *proof]
     if not path:
         raise ProofInvalid("the consistency proof has a wrong length")
+    if _roots_of_path(old, new, path) != (old_root, new_root):
+        raise ProofInvalid("the trees are not consistent")
+
+
+def _roots_of_path(old: int, new: int, path: Sequence[bytes]) -> tuple[bytes, bytes]:
+    """The roots of the old and the new tree that a consistency path leads to (RFC 9162 section 2.1.4.2, 3 to 7)."""
     first, second = old - 1, new - 1
     while first & 1:
         first, second = first >> 1, second >> 1
@@ -242,8 +248,9 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
         else:
             right = node_hash(right, sibling)
         first, second = first >> 1, second >> 1
-    if second or left != old_root or right != new_root:
-        raise ProofInvalid("the trees are not consistent")
+    if second:
+        raise ProofInvalid("the consistency proof has a wrong length")
+    return left, right
 
 
 def _largest_power_below(count: int) -> int:

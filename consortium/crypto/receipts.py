@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from consortium.crypto.merkle import leaf_hash, verify_inclusion
-from consortium.crypto.notes import Checkpoint, SignedNote, unbase64, parse_decimal, parse_note
+from consortium.crypto.notes import Checkpoint, SignedNote, parse_decimal, parse_note, unbase64
 from consortium.crypto.trust import TrustPolicy
 from consortium.errors import Malformed
 from consortium.model.records import Header, parse_header

@@ -84,9 +84,12 @@ class EtcdCluster:
         self._launch(member)
         await self.wait_healthy([member], timeout_s)
 
-    def stop(self) -> None:
-        """SIGTERM to all that run."""
-        stop_together(self._children.values())
+    def stop(self, timeout_s: float = 3.0) -> None:
+        """SIGTERM to all that run, SIGKILL after `timeout_s`: nothing acknowledged is lost by either.
+
+        Members that stop together may each wait for another one to lead.
+        """
+        stop_together(self._children.values(), timeout_s)
 
     # --- who may do what ---------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ def parse_header(data: bytes) -> Header:
         raise Malformed("unknown header version")
     if not _is_bytes(rid, names.ID_BYTES) or not _is_bytes(wraps_digest, DIGEST_BYTES):
         raise Malformed("header: id or wraps digest has a wrong length")
-    if type(kind) is not str or kind != SEALED and kind not in PUBLIC_KINDS:
+    if type(kind) is not str or (kind != SEALED and kind not in PUBLIC_KINDS):
         raise Malformed("header: unknown kind")
     if not names.is_name(author):
         raise Malformed("header: author is no name")

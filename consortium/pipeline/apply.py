@@ -65,6 +65,11 @@ class Applier:
         async with self._advanced:
             await self._advanced.wait_for(lambda: self.state.height >= height)
 
+    async def until_position(self, position: int) -> None:
+        """Wait until everything up to a position of the log is applied."""
+        async with self._advanced:
+            await self._advanced.wait_for(lambda: self.state.position >= position)
+
     async def until_size(self, size: int) -> None:
         """Wait until the tree has `size` leaves."""
         async with self._advanced:

@@ -92,12 +92,12 @@ class Orderer:
         return len(self._queue)
 
     def batch_applied(self, sequence: int) -> None:
-        """This node applied its own batch `sequence`: the line is idle."""
+        """Hear that this node applied its own batch `sequence`: the line is idle."""
         self._applied_sequence = max(self._applied_sequence, sequence)
         self._applied.set()
 
     def record_applied(self, verdict: Applied) -> None:
-        """This node applied, and can read, a record of its own."""
+        """Hear that this node applied, and can read, a record of its own."""
         ticket = self._under_way.pop(verdict.id, None)
         if ticket is not None and not ticket.applied.done():
             ticket.applied.set_result(verdict)

@@ -34,7 +34,7 @@ class Decision:
     policy_set: bytes
 
 
-class _EvaluationFailed(Exception):  # noqa: N818 - never leaves this module
+class _EvaluationFailed(Exception):
     """Raised through the memo, which keeps no exception: a failure is tried again the next time."""
 
 

@@ -152,7 +152,18 @@ def _decodes(data):
 
 @given(st.binary(max_size=40))
 def test_tags_around_random_bytes_raise_nothing_else(data):
-    for tag in (b"\xc0", b"\xc1", b"\xc2", b"\xc4", b"\xc5", b"\xd8\x1c", b"\xd8\x1d", b"\xd8\x1e", b"\xd8\x23", b"\xd8\x24"):
+    for tag in (
+        b"\xc0",
+        b"\xc1",
+        b"\xc2",
+        b"\xc4",
+        b"\xc5",
+        b"\xd8\x1c",
+        b"\xd8\x1d",
+        b"\xd8\x1e",
+        b"\xd8\x23",
+        b"\xd8\x24",
+    ):
         for function in (decode, decode_shape):
             try:
                 function(tag + data)

@@ -27,7 +27,9 @@ def kept_blocks(draw):
     else:
         evidence = draw(st.dictionaries(st.integers(0, 4095), st.binary(max_size=30), max_size=4))
         headers = tuple(draw(st.lists(st.binary(max_size=30), max_size=4)))
-        batch = KeptBatch(*place, draw(st.binary(max_size=60)), draw(st.binary(min_size=64, max_size=64)), headers, evidence)
+        batch = KeptBatch(
+            *place, draw(st.binary(max_size=60)), draw(st.binary(min_size=64, max_size=64)), headers, evidence
+        )
     block = Block(
         height=draw(numbers),
         previous=draw(digests),

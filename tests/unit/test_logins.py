@@ -121,11 +121,12 @@ async def test_every_refusal_costs_one_hash_of_the_same_price(world, monkeypatch
 
 
 async def test_hashing_does_not_hold_up_the_loop(world, monkeypatch):
-    """The hash here ends only when the loop has gone on: in the loop's own thread it never would."""
-    going_on = threading.Event()
-    monkeypatch.setattr(passwords, "matches", lambda *_: going_on.wait(10))
+    """The hash here ends only when the loop goes on meanwhile: in the loop's own thread it would give up."""
+    begun, going_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(passwords, "matches", lambda *_: begun.set() or going_on.wait(5))
     attempt = asyncio.create_task(world.logins.login("home-01", RIGHT))
-    await asyncio.sleep(0)
+    while not begun.is_set() and not attempt.done():  # noqa: ASYNC110 - set by another thread
+        await asyncio.sleep(0.001)
     going_on.set()
     assert (await attempt).kind == "user"
 

@@ -19,7 +19,25 @@ def test_good_names(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a", "A", "Gridco", "1ab", "-ab", "ab-", "a" * 33, "a_b", "a b", "ab\n", "ä1", "a.b", "a/b", None, 7, b"gridco"],
+    [
+        "",
+        "a",
+        "A",
+        "Gridco",
+        "1ab",
+        "-ab",
+        "ab-",
+        "a" * 33,
+        "a_b",
+        "a b",
+        "ab\n",
+        "ä1",
+        "a.b",
+        "a/b",
+        None,
+        7,
+        b"gridco",
+    ],
 )
 def test_bad_names(name):
     assert not is_name(name)
@@ -42,7 +60,9 @@ def test_any_other_text_is_no_party(text):
     assert party.user == "" or is_name(party.user)
 
 
-@pytest.mark.parametrize("text", ["", "@", "@gridco", "home-01@", "a@b@cc", "home-01@gridco ", "Home@gridco", None, 1, b"gridco"])
+@pytest.mark.parametrize(
+    "text", ["", "@", "@gridco", "home-01@", "a@b@cc", "home-01@gridco ", "Home@gridco", None, 1, b"gridco"]
+)
 def test_bad_parties(text):
     with pytest.raises(InvalidRequest):
         Party.parse(text)
@@ -56,7 +76,9 @@ def test_a_record_id_has_one_spelling(raw):
             parse_record_id(raw.hex().upper())
 
 
-@pytest.mark.parametrize("text", ["", "00", "0" * 31, "0" * 33, "0" * 34, "g" * 32, "00 " * 16, " " + "0" * 32, "٠" * 32])
+@pytest.mark.parametrize(
+    "text", ["", "00", "0" * 31, "0" * 33, "0" * 34, "g" * 32, "00 " * 16, " " + "0" * 32, "٠" * 32]
+)
 def test_bad_record_ids(text):
     with pytest.raises(InvalidRequest):
         parse_record_id(text)

@@ -241,7 +241,10 @@ def test_any_text_is_malformed_or_comes_back(text):
             parse(text)
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"])), st.lists(st.binary(min_size=1, max_size=99), min_size=1, max_size=4))
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"])),
+    st.lists(st.binary(min_size=1, max_size=99), min_size=1, max_size=4),
+)
 def test_a_note_is_read_as_it_was_written(text, signatures):
     note = SignedNote(text + "\n", tuple(NoteSignature(f"n{i}", bytes(4), s) for i, s in enumerate(signatures)))
     assert parse_note(str(note)) == note

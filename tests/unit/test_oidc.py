@@ -42,6 +42,9 @@ def published(key, kid, **more):
     return {key: value for key, value in raw.items() if key != "key_ops"} | {"kid": kid} | more
 
 
+TOO_LARGE = json.dumps({"keys": [published(RSA, "one")]}).encode() + b" " * jwks.MAX_DOCUMENT_BYTES
+
+
 class Issuer:
     """An HTTP server that answers what `documents` says, and counts."""
 
@@ -234,6 +237,11 @@ async def test_each_claim_counts(world, change):
     await world.refuses(world.token(**change))
 
 
+async def test_what_is_no_name_is_not_even_looked_up(world):
+    await world.refuses(world.token(sub="Alice"))
+    assert world.accounts.asked == 0
+
+
 async def test_an_audience_among_several_and_fractions_of_seconds_are_fine(world):
     token = world.token(aud=["account", AUDIENCE], exp=NOW_S + 60.5, iat=NOW_S - 0.5)
     assert await world.verifier.verify(token) == ALICE
@@ -294,7 +302,7 @@ async def test_while_the_issuer_is_away_its_last_keys_hold_for_an_hour(world):
 
 @pytest.mark.parametrize(
     "document",
-    [b"", b"{", b"[]", b'{"keys": 7}', b'{"keys": [1]}', b"[" * 60_000, b'{"keys": []}', b" " * (300 * 1024)],
+    [b"", b"{", b"[]", b'{"keys": 7}', b'{"keys": [1]}', b"[" * 60_000, b'{"keys": []}', TOO_LARGE],
     ids=lambda raw: repr(raw[:12]),
 )
 async def test_what_is_no_key_set(world, document):

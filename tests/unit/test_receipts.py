@@ -22,7 +22,9 @@ HEADERS = [record.header_bytes for record in make_records("alpha", 11)]
 def checkpoint(size: int, root: bytes, cosigners: str = "ab") -> SignedNote:
     text = Checkpoint(ORIGIN, size, root).text()
     signatures = [sign_note(text, LOG, signing.expand(noise("log")))]
-    return SignedNote(text, (*signatures, *(cosign(text, WITNESSES[n], signing.expand(noise(n)), 7) for n in cosigners)))
+    return SignedNote(
+        text, (*signatures, *(cosign(text, WITNESSES[n], signing.expand(noise(n)), 7) for n in cosigners))
+    )
 
 
 def receipt_text(index: int = 4, size: int = len(HEADERS), cosigners: str = "ab") -> str:

@@ -47,7 +47,9 @@ heads = st.builds(
     count=st.integers(0, MAX_BATCH_RECORDS),
     root=digests,
 )
-wires = st.builds(WireRecord, st.binary(max_size=40), st.lists(st.binary(max_size=40), max_size=3).map(tuple), st.binary())
+wires = st.builds(
+    WireRecord, st.binary(max_size=40), st.lists(st.binary(max_size=40), max_size=3).map(tuple), st.binary()
+)
 
 
 @given(headers)

@@ -143,9 +143,7 @@ def test_any_draft_is_read_by_exactly_its_readers(contents, own):
             name = names[tag]
             opened = open_own_wrap(record.header, wrap, *x25519(name)) if name in own_keys else wrap
             found[name] = read(record, opened)
-    assert found == {
-        name: [text if name in readers else None for text, readers in contents] for name in names.values()
-    }
+    assert found == {name: [text if name in readers else None for text, readers in contents] for name in names.values()}
 
 
 # --- what an outsider sees ---
@@ -330,7 +328,12 @@ def test_a_commitment_to_something_else_names_the_author():
         open_section(replace(record.header, sections=(false,)), 0, record.bodies[0], wrap.keys[0])
 
 
-@given(st.binary(max_size=64), st.binary(max_size=64), st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
+@given(
+    st.binary(max_size=64),
+    st.binary(max_size=64),
+    st.binary(min_size=32, max_size=32),
+    st.binary(min_size=32, max_size=32),
+)
 def test_commitments_bind_plaintext_key_and_record(one, two, key, other_key):
     first = commit(one, key, bytes(16))
     assert (first == commit(two, other_key, bytes(16))) == ((one, key) == (two, other_key))

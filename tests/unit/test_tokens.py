@@ -214,6 +214,8 @@ async def test_hs256_with_the_public_key_as_its_secret(world):
         {"exp": NOW_S - 60},
         {"exp": str(NOW_S + 60)},
         {"exp": True},
+        {"iat": True},
+        {"nbf": False},
         {"exp": float("nan")},
         {"exp": float("inf")},
         {"iat": "yesterday"},
@@ -365,6 +367,12 @@ async def test_a_peers_token_by_another_members_key(world):
     for kid in (kid_of(good), compact.key_id(custody_of("cityretail").public.token), None):
         await world.refuses(forge(claims_of(good), private_key("cityretail"), kid=kid))
     assert (await world.verifier.verify(good)).name == "gridco"
+
+
+async def test_a_peers_token_under_another_kid(world):
+    claims = claims_of(world.peers_of("gridco").issue("suncoop"))
+    for kid in (compact.key_id(custody_of("cityretail").public.token), "gridco", None):
+        await world.refuses(forge(claims, private_key("gridco"), kid=kid))
 
 
 async def test_a_peers_token_for_another_member(world):

@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consortium.crypto import signing
-from consortium.crypto.notes import COSIGNATURE_V1, ED25519, Checkpoint, NoteSignature, SignedNote, VerifierKey, cosign, sign_note
+from consortium.crypto.notes import (
+    COSIGNATURE_V1,
+    ED25519,
+    Checkpoint,
+    NoteSignature,
+    SignedNote,
+    VerifierKey,
+    cosign,
+    sign_note,
+)
 from consortium.crypto.trust import parse_policy, render_policy
 from consortium.errors import Malformed, ProofInvalid
 from tests.builders import noise

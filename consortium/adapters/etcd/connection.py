@@ -30,7 +30,7 @@ REQUEST_TIMEOUT_S = 10.0
 _UNLIMITED = -1
 
 
-class Compacted(Exception):  # noqa: N818 - not an error of anybody: the reading starts over
+class Compacted(Exception):
     """The revision that was asked for is no longer kept."""
 
 

@@ -21,7 +21,7 @@ from consortium.adapters.etcd.listing import Newest
 from consortium.errors import LogUnavailable
 
 
-class StartOver(Exception):  # noqa: N818 - a turn of the reading, not an error
+class StartOver(Exception):
     """The watch can no longer be trusted to deliver everything."""
 
 
