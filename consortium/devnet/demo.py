@@ -6,6 +6,7 @@ Each line of its closing table comes from a real call: the API, the database, a 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -79,11 +80,12 @@ def _number(home: str) -> int:
     return int(digits) if digits else 0
 
 
-def clean_directory(directory: Path) -> None:
-    """Make an empty directory for a run.
+@contextmanager
+def clean_directory(directory: Path) -> Iterator[None]:
+    """An empty directory, ours as long as this lasts.
 
     What an earlier run left there is ended and removed. Raises `ConfigurationError` for a directory that holds
-    something else: nobody's files are deleted.
+    something else (nobody's files are deleted), and for one in which a demo is running.
     """
     directory = directory.resolve()
     if directory.exists() and any(directory.iterdir()):
@@ -91,12 +93,26 @@ def clean_directory(directory: Path) -> None:
             raise ConfigurationError(
                 f"{directory} holds something that is no demo", hint="choose another folder with --dir"
             )
-        with Processes(directory / "processes"):
-            pass  # ends what a crashed run left
-        _stop_left_postgres(directory)
-        shutil.rmtree(directory)
+        with _locked(directory):
+            with Processes(directory / "processes"):
+                pass  # ends what a crashed run left
+            _stop_left_postgres(directory)
+            shutil.rmtree(directory)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (directory / MARK).touch()
+    with _locked(directory):
+        yield
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    with (directory / MARK).open("w") as mark:
+        try:
+            fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(
+                f"a demo is running in {directory}", hint="end it, or choose another folder with --dir"
+            ) from None
+        yield
 
 
 def _stop_left_postgres(directory: Path) -> None:
@@ -128,7 +144,6 @@ async def run_day(demo: Demo, progress: Progress) -> None:
     await demo.net.start()
     for person in demo.net.people:
         demo.tokens[person.name] = await demo.net.sign_in(person)
-    write_summary(demo, {})
     await _feed(demo, progress)
     progress("waiting for all members to agree", 0, 0)
     heads = await agreed(demo, len(demo.rows))
@@ -261,9 +276,9 @@ async def run_demo(options: DemoOptions, progress: Progress, finished: Callable[
     """The whole demo; `finished` is called while everything still runs. Whether every check held."""
     rows = read_meters(options.meters, options.day)
     read_prices(options.prices, options.day)
-    clean_directory(options.directory)
     progress("starting etcd and Postgres", 0, 0)
     with (
+        clean_directory(options.directory),
         postgres_for(options) as postgres,  # outlives the nodes
         Processes(options.directory.resolve() / "processes") as processes,
     ):

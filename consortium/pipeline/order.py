@@ -109,11 +109,14 @@ class Orderer:
             tickets = await self._collect()
             try:
                 await self._order(sequence, tickets)
+                await self._until_applied(sequence)
             except Tampering as error:
-                self.failure = error
-                self._abandon(tickets, error)
-                return
-            await self._until_applied(sequence)
+                await self._until_applied(sequence)
+                if not await self._is_ours(sequence):
+                    self.failure = error
+                    self._abandon(tickets, error)
+                    return
+                self._queue.extendleft(reversed(tickets))
             sequence += 1
 
     async def _collect(self) -> list[Ticket]:
@@ -147,6 +150,7 @@ class Orderer:
         for ticket in tickets:
             record_id = ticket.record.header.id
             if record_id in taken:
+                self._under_way.pop(record_id, None)
                 ticket.ordered.set_result(AlreadyKnown(record_id))
             else:
                 fresh.append(ticket)
@@ -197,6 +201,19 @@ class Orderer:
         while self._applied_sequence < sequence:
             self._applied.clear()
             await self._applied.wait()
+
+    async def _is_ours(self, sequence: int) -> bool:
+        """Whether the batch that stands at `sequence` bears our signature.
+
+        Then an earlier life of this node had sent it when it was killed, and the log took it after this life had
+        looked for the log's end. What it holds is applied by now; the records at hand take the next sequence.
+        """
+        while True:
+            try:
+                block = await self._store.block_of_batch(self._member, sequence)
+                return block is not None and not block.refusal
+            except StoreUnavailable:
+                await asyncio.sleep(_RETRY_S)
 
     def _abandon(self, tickets: list[Ticket], error: Tampering) -> None:
         for ticket in [*tickets, *self._queue]:

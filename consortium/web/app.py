@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from consortium.web import problems
+from consortium.web.limits import BodyLimit
 from consortium.web.routes import auth, log, peers, records, system
 from consortium.web.services import Services
 
@@ -31,5 +32,6 @@ def peer_api(services: Services) -> FastAPI:
 def _app(services: Services, **arguments: object) -> FastAPI:
     app = FastAPI(version="1", **arguments)  # type: ignore[arg-type]
     app.state.services = services
+    app.add_middleware(BodyLimit)
     problems.install(app)
     return app

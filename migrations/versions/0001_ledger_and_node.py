@@ -148,27 +148,27 @@ NODE = [
 ]
 
 # Row-level security, forced on the owner too: the node is its database's owner. Without a setting nothing is
-# visible. `current_setting` of an unknown setting is NULL, of one that was local to an ended transaction ''.
-ROW_SECURITY = [
-    *(f"ALTER TABLE node.{table} ENABLE ROW LEVEL SECURITY" for table in ("held", "entries")),
-    *(f"ALTER TABLE node.{table} FORCE ROW LEVEL SECURITY" for table in ("held", "entries")),
-    *(
-        f"CREATE POLICY node_itself ON node.{table} "
-        "USING (current_setting('consortium.scope', true) = 'node') "
-        "WITH CHECK (current_setting('consortium.scope', true) = 'node')"
-        for table in ("held", "entries")
-    ),
-    """
-    CREATE POLICY own_party ON node.entries FOR SELECT USING (party = ANY (ARRAY(
+# visible. `current_setting` of an unknown setting is NULL, of one that was local to an ended transaction ''. CASE and
+# not OR: the node must never pay for the subquery, and Postgres chooses in which order it looks at the sides of an OR.
+_IS_NODE = "current_setting('consortium.scope', true) = 'node'"
+_OWN = {
+    "entries": """party = ANY (ARRAY(
         SELECT decode(tag, 'hex')
         FROM unnest(string_to_array(current_setting('consortium.parties', true), ',')) AS tag
-    )))
-    """,
-    """
-    CREATE POLICY own_party ON node.held FOR SELECT USING (EXISTS (
-        SELECT FROM node.entries WHERE entries.tree_index = held.tree_index
-    ))
-    """,
+    ))""",
+    "held": "EXISTS (SELECT FROM node.entries WHERE entries.tree_index = held.tree_index)",
+}
+ROW_SECURITY = [
+    statement.format(table=table, own=own, node=_IS_NODE)
+    for table, own in _OWN.items()
+    for statement in (
+        "ALTER TABLE node.{table} ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE node.{table} FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY reads ON node.{table} FOR SELECT USING (CASE WHEN {node} THEN true ELSE {own} END)",
+        "CREATE POLICY adds ON node.{table} FOR INSERT WITH CHECK ({node})",
+        "CREATE POLICY changes ON node.{table} FOR UPDATE USING ({node})",
+        "CREATE POLICY erases ON node.{table} FOR DELETE USING ({node})",
+    )
 ]
 
 

@@ -278,3 +278,20 @@ async def test_a_log_that_cannot_be_reached_says_so(world):
         with pytest.raises(LogUnavailable):
             async with asyncio.timeout(5):
                 await request
+
+
+async def test_the_fake_can_lose_answers_and_its_majority():
+    server = MemoryLogServer()
+    log = MemoryLog(server, "gridco")
+    log.lost_answers = 1
+    with pytest.raises(LogUnavailable):
+        await append(log, 0)
+    [position] = await append(log, 0)
+    async with Follower(log) as follower:
+        await follower.count(1)
+        await server.set_available(False)
+        with pytest.raises(LogUnavailable):
+            await append(log, 1)
+        await server.set_available(True)
+        assert await append(log, 1) == [position + 1]
+        assert names(await follower.count(2)) == [("gridco", 0), ("gridco", 1)]

@@ -24,6 +24,13 @@ INSERT INTO node.held (tree_index, bodies, wraps, slots)
 SELECT * FROM unnest(%(h_indexes)b::bigint[], %(h_bodies)b::bytea[], %(h_wraps)b::bytea[], %(h_slots)b::bytea[])
 ON CONFLICT DO NOTHING
 """
+# The few rows first, then their headers: a join of the whole tables would read all records before the mark.
+_UNINDEXED = """
+SELECT tree_index, id, header, bodies, wraps, slots FROM (
+    SELECT * FROM node.held WHERE tree_index >= (SELECT value FROM node.marks WHERE name = 'indexed_up_to')
+    ORDER BY tree_index LIMIT %b
+) AS next JOIN ledger.records USING (tree_index) ORDER BY tree_index
+"""
 # Each party's own first lines, then the first of them all: the work does not grow with the number of lines.
 _FIND = """
 SELECT found.tree_index, id, header, bodies, wraps, slots FROM (
@@ -45,9 +52,7 @@ class PostgresParty:
         self._database = database
 
     async def unindexed(self, limit: int) -> Sequence[HeldRecord]:
-        first = "(SELECT value FROM node.marks WHERE name = 'indexed_up_to')"
-        query = HELD + f"WHERE tree_index >= {first} ORDER BY tree_index LIMIT %b"
-        return held_of(await self._database.rows(query, [limit]))
+        return held_of(await self._database.rows(_UNINDEXED, [limit]))
 
     async def indexed_up_to(self) -> int:
         rows = await self._database.rows("SELECT value FROM node.marks WHERE name = 'indexed_up_to'")
