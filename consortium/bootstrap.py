@@ -167,8 +167,8 @@ class _Workshop:
         self.orderer = Orderer(
             genesis, self.member, log, stores.ledger, custody, clock, heartbeat_s=settings.heartbeat_s
         )
-        hint_keys = {name: custody.pair(key).hint for name, key in self.encryption.items()}
-        self.applier = Applier(stores.ledger, state, hint_keys, self._witnessed_size)
+        self.hint_keys = {name: custody.pair(key).hint for name, key in self.encryption.items()}
+        self.applier = Applier(stores.ledger, state, self.hint_keys, self._witnessed_size)
         self.prover = Prover(stores.ledger, stores.witness, self.trust, lambda: self.applier.state)
         self.cosigner = Cosigner(
             genesis,
@@ -215,6 +215,7 @@ class _Workshop:
 
     def _fetcher(self) -> PayloadFetcher:
         return PayloadFetcher(
+            self.member,
             self.peers,
             self.stores.party,
             self.stores.ledger,
@@ -269,6 +270,7 @@ class _Workshop:
             member=self.member,
             genesis=self.genesis,
             trust_file=witnessing.trust_file(self.genesis),
+            hint_keys=self.hint_keys,
             node=self.node,
             access=self.access,
             submitter=self._submitter(),

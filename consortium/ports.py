@@ -6,7 +6,7 @@ to them. All methods may be cancelled; none leaves half of its effect behind.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,7 +89,7 @@ class OrderingLog(Protocol):
         """
         ...
 
-    def read(self, after: int, next_sequences: Mapping[str, int]) -> AsyncIterator[LogEvent]:
+    def read(self, after: int, next_sequences: Mapping[str, int]) -> AsyncGenerator[LogEvent, None]:
         """Every event after position `after`, in order, for ever; reconnects by itself.
 
         `next_sequences` says which batch of each member comes next: where the log begins later, `Trimmed` is

@@ -2,7 +2,7 @@
 
 Nothing they say is believed. Each block must follow from its batch, each batch carry its author's signature, and
 each stretch must be a prefix (RFC 6962 consistency) of a tree that a quorum cosigned, before any of it is stored.
-Payloads that concern this node are then fetched from whoever holds them and checked against the headers.
+Payloads that concern this node are then fetched from their authors' nodes and checked against the headers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from consortium.model.blocks import KeptBlock
 from consortium.model.records import Header
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.opening import Opener
-from consortium.ports import HeldRecord, KeyCustody, LedgerStore, MissingRecord, PartyStore, Peers
+from consortium.ports import HeldRecord, KeyCustody, LedgerStore, MissingRecord, PartyStore, Peers, StoredRecord
 
 _CHUNK = 100
 _PAUSE_S = 1.0
@@ -101,6 +101,7 @@ class PayloadFetcher:
 
     def __init__(
         self,
+        member: str,
         peers: Peers,
         party: PartyStore,
         ledger: LedgerStore,
@@ -111,6 +112,7 @@ class PayloadFetcher:
         *,
         interval_s: float,
     ) -> None:
+        self._member = member
         self._peers = peers
         self._party = party
         self._ledger = ledger
@@ -140,23 +142,26 @@ class PayloadFetcher:
         return came
 
     async def _find(self, missing: MissingRecord) -> HeldRecord | None:
+        """From the author's node; our own records, if we lost them, from whoever is a party to them."""
         stored = await self._ledger.record(missing.id)
         if stored is None:
             return None
-        others = [name for name in self._peers.names if name != missing.author]
-        for member in [missing.author, *others]:
-            if member not in self._peers.names:
-                continue
+        ask = [name for name in self._peers.names if missing.author in (name, self._member)]
+        for member in ask:
             try:
                 payload = await self._peers.payload(member, missing.id)
             except (OperatorError, PeerError):
                 continue
             if payload is not None and _matches(stored.header, *payload):
-                bodies, wraps = payload
-                key = self._custody.pair(self._encryption_keys[missing.author]).hint
-                slots = my_slots(key, missing.id, stored.header.slots())
-                return HeldRecord(missing.index, missing.id, stored.header_bytes, bodies, wraps, slots)
+                return self._as_held(missing, stored, *payload)
         return None
+
+    def _as_held(
+        self, missing: MissingRecord, stored: StoredRecord, bodies: tuple[bytes, ...], wraps: bytes
+    ) -> HeldRecord:
+        key = self._custody.pair(self._encryption_keys[missing.author]).hint
+        slots = my_slots(key, missing.id, stored.header.slots())
+        return HeldRecord(missing.index, missing.id, stored.header_bytes, bodies, wraps, slots)
 
 
 def _matches(header: Header, bodies: tuple[bytes, ...], wraps: bytes) -> bool:

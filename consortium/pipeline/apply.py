@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import TypeVar
 
 from consortium.crypto.hints import my_slots
@@ -87,9 +88,10 @@ class Applier:
     async def _follow(self, log: OrderingLog) -> None:
         """Apply until the log turns out to begin after what this node needs."""
         sequences = {name: m.next_sequence for name, m in self.state.members.items()}
-        async for event in log.read(self.state.position, sequences):
-            if not await self._handle(event):
-                return
+        async with aclosing(log.read(self.state.position, sequences)) as events:
+            async for event in events:
+                if not await self._handle(event):
+                    return
 
     async def _handle(self, event: LogEvent) -> bool:
         match event:

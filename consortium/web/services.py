@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,12 @@ from consortium.web.callers import Logins
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One node's services."""
+    """One node's services. `hint_keys` are by member: they recognise who is a party, and open nothing."""
 
     member: str
     genesis: Genesis
     trust_file: str
+    hint_keys: Mapping[str, bytes]
     node: Node
     access: Access
     submitter: Submitter

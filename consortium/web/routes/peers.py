@@ -12,14 +12,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
+from consortium.crypto.hints import my_slots
 from consortium.crypto.notes import parse_note
 from consortium.errors import NotAuthenticated, NotFound, PayloadTooLarge
 from consortium.model.encoding import encode
 from consortium.model.kept import encode_kept_block
 from consortium.model.names import parse_record_id
+from consortium.model.records import Header, parse_header
 from consortium.ports import Caller
 from consortium.web.callers import bearer_token
 from consortium.web.routes.records import Node
+from consortium.web.services import Services
 
 MAX_NOTE_BYTES = 64 * 1024
 MAX_BLOCKS_BYTES = 16 << 20
@@ -31,7 +34,7 @@ async def peer(request: Request, node: Node) -> Caller:
     """The member whose node asks. Raises `NotAuthenticated`."""
     found = await node.verifier.verify(bearer_token(request))
     if found.kind != "peer":
-        raise NotAuthenticated("no valid token")
+        raise NotAuthenticated("not authenticated")
     return found
 
 
@@ -67,11 +70,22 @@ async def blocks(
     return Response(b"".join(parts), media_type="application/octet-stream")
 
 
+def _is_party(node: Services, member: str, header: Header) -> bool:
+    if member == header.author:
+        return True
+    key = node.hint_keys.get(member)
+    return header.author == node.member and key is not None and bool(my_slots(key, header.id, header.slots()))
+
+
 @router.get("/payloads/{id}")
 async def payload(id: str, node: Node, asking: Peer) -> Response:
-    """Ciphertexts and wraps of a record that this node holds: sealed as ever, for a party that was away."""
+    """Ciphertexts and wraps of a record, for a party of it that was away: sealed as ever.
+
+    To its author, who is always a party, or from its author to a member that a hint addresses: nobody else can tell
+    who a party is. To any other member the record does not exist.
+    """
     held = await node.party.held(parse_record_id(id))
-    if held is None:
+    if held is None or not _is_party(node, asking.member, parse_header(held.header_bytes)):
         raise NotFound("no such record")
     return Response(encode([list(held.bodies), held.wraps]), media_type="application/cbor")
 

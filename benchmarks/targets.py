@@ -1,0 +1,52 @@
+"""What we set out to reach, and what the rival does on the same two cores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One figure of the results and the bound that it must keep."""
+
+    name: str
+    bound: float
+    at_least: bool
+    read: Callable[[dict[str, Any]], float]
+
+    def reached(self, results: dict[str, Any]) -> bool:
+        """Whether the measured figure keeps the bound."""
+        value = self.read(results)
+        return value >= self.bound if self.at_least else value < self.bound
+
+    def __str__(self) -> str:
+        return f"{'>=' if self.at_least else '<'} {self.bound:,g}"
+
+
+TARGETS = (
+    Target("single_64_per_s", 1_500, True, lambda r: r["single_64_per_s"]),
+    Target("bulk_per_s", 8_000, True, lambda r: r["bulk_per_s"]),
+    Target("replay_per_s", 20_000, True, lambda r: r["replay_per_s"]),
+    Target("p99_ms_half_load", 100, False, lambda r: r["p99_ms_half_load"]),
+    Target("growth_ratio", 1.25, False, lambda r: r["growth_ratio"]),
+    Target("bytes_per_record.non_party", 600, False, lambda r: r["bytes_per_record"]["non_party"]),
+)
+
+FABRIC = {
+    "what": "Hyperledger Fabric 3.1.5, three peers, three Raft orderers, private data, the same 2 cores",
+    "committed_per_s": 241,
+    "committed_per_s_tuned": 308,
+    "p50_ms_at_that_load": 2_000,
+    "ten_in_flight": {"committed_per_s": 32, "p50_ms": 306},
+    "bytes_per_record": 27_000,
+}
+
+
+def judged(results: dict[str, Any]) -> dict[str, Any]:
+    """Every target with what was measured and whether it was reached."""
+    return {
+        target.name: {"target": str(target), "measured": target.read(results), "reached": target.reached(results)}
+        for target in TARGETS
+    }
