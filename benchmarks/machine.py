@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import psycopg
 
-from consortium.devnet.etcd_command import EtcdCommand
+from consortium.devnet.etcd_command import find_etcd
 
 
 def machine(admin_url: str) -> dict[str, Any]:
@@ -45,5 +45,5 @@ def _cpu() -> str:
 
 
 def _etcd() -> str:
-    output = subprocess.run([EtcdCommand.find().path, "--version"], capture_output=True, text=True, check=False).stdout
+    output = subprocess.run([find_etcd(), "--version"], capture_output=True, text=True, check=False).stdout
     return output.splitlines()[0].rpartition(" ")[2] if output else ""

@@ -233,6 +233,7 @@ class _Workshop:
             self.stores.ledger,
             self.stores.witness,
             self.applier,
+            lambda: self.cosigner.best_size,
             interval_s=self.settings.trim_interval_s,
             keep_batches=self.settings.trim_keep_batches,
             away_ms=self.settings.trim_away_s * 1000,

@@ -59,7 +59,10 @@ class Overwritten:
 
 @dataclass(frozen=True, slots=True)
 class Trimmed:
-    """The log no longer holds the batches of `member` from `expected` up to, not with, `first`."""
+    """The log no longer holds the batches of `member` from `expected` up to, not with, `first`.
+
+    If it holds none of them, nor the one before, `first` is `expected`: nobody can tell how many there were.
+    """
 
     member: str
     expected: int
@@ -92,8 +95,10 @@ class OrderingLog(Protocol):
     def read(self, after: int, next_sequences: Mapping[str, int]) -> AsyncGenerator[LogEvent, None]:
         """Every event after position `after`, in order, for ever; reconnects by itself.
 
-        `next_sequences` says which batch of each member comes next: where the log begins later, `Trimmed` is
-        yielded before any `Appended` of that reading. Entries from before `after` are not repeated.
+        `next_sequences` says which batch of each member comes next: where the log begins later, or holds nothing from
+        the batch before that on (a member never trims its newest), `Trimmed` is yielded before any `Appended` of that
+        reading. Entries from before `after` are not repeated; holes between them are told as `Removed`. Nothing is
+        expected of members that it does not name.
         """
         ...
 
@@ -102,7 +107,7 @@ class OrderingLog(Protocol):
         ...
 
     async def trim(self, below: int) -> int:
-        """Delete this member's own entries of sequences < `below`; how many were there."""
+        """Delete this member's own entries of sequences < `below`; how many were there. Not the newest: see `read`."""
         ...
 
     async def usage(self) -> LogUsage:
@@ -285,8 +290,8 @@ class PartyStore(Protocol):
         """
         ...
 
-    async def missing(self, limit: int) -> Sequence[MissingRecord]:
-        """Payloads that this node still has to fetch."""
+    async def missing(self, limit: int, after: int = -1) -> Sequence[MissingRecord]:
+        """Payloads that this node still has to fetch, of tree indexes > `after`, in the order of the tree."""
         ...
 
     async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:

@@ -15,6 +15,7 @@ import uvicorn
 
 from consortium.bootstrap import build
 from consortium.config import Settings
+from consortium.errors import ConfigurationError
 from consortium.web.app import api, peer_api
 
 _GRACE_S = 3
@@ -85,6 +86,15 @@ def _peer(settings: Settings, app: object) -> _Server:
     )
 
 
+async def _listen(server: _Server) -> None:
+    """Serve until told to stop. uvicorn ends the process where it cannot bind; here that is a failure like others."""
+    try:
+        await server.serve()
+    except SystemExit:
+        place = f"{server.config.host}:{server.config.port}"
+        raise ConfigurationError(f"cannot listen on {place}", hint="is the port taken, is the address ours?") from None
+
+
 async def serve(settings: Settings) -> None:
     """Run a node until SIGINT or SIGTERM. A failure of the node ends it: raises what failed."""
     async with build(settings) as services:
@@ -93,12 +103,12 @@ async def serve(settings: Settings) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         node = asyncio.create_task(services.node.run())
-        serving = [asyncio.create_task(server.serve()) for server in servers]
+        serving = [asyncio.create_task(_listen(server)) for server in servers]
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([node, stopping, *serving], return_when=asyncio.FIRST_COMPLETED)
         for server in servers:
             server.should_exit = True
-        await asyncio.gather(*serving, return_exceptions=True)
+        ended = await asyncio.gather(*serving, return_exceptions=True)
         stopping.cancel()
         failed = node.done() and not node.cancelled()
         node.cancel()
@@ -106,3 +116,6 @@ async def serve(settings: Settings) -> None:
             await node
         if failed:
             node.result()
+        for failure in ended:
+            if isinstance(failure, BaseException):
+                raise failure

@@ -24,7 +24,9 @@ def checkpoint(genesis: Genesis, size: int, root: bytes, cosigners: Sequence[str
     return SignedNote(text, tuple(signatures))
 
 
-async def filled_store(chain: Chain, cosigned: Sequence[int] = (), cosigners: Sequence[str] = ("alpha", "bravo")) -> MemoryStore:
+async def filled_store(
+    chain: Chain, cosigned: Sequence[int] = (), cosigners: Sequence[str] = ("alpha", "bravo")
+) -> MemoryStore:
     """A store that holds the chain, with checkpoints after the blocks of the heights `cosigned`."""
     store = MemoryStore()
     await fill(store, store, chain, cosigned, cosigners)

@@ -141,5 +141,3 @@ def replace_id(record: SealedRecord, other: SealedRecord) -> SealedRecord:
 def entries(recipe_list: list[Recipe]) -> list[LogEntry]:
     """The log alone."""
     return cook(recipe_list).entries
-
-

@@ -1,7 +1,8 @@
 """Catching up: a node that was away longer than the log is kept takes blocks from other members' nodes.
 
-Nothing they say is believed. Each block must follow from its batch, each batch carry its author's signature, and
-each stretch must be a prefix (RFC 6962 consistency) of a tree that a quorum cosigned, before any of it is stored.
+Nothing that one of them says is believed. Each block must follow from its batch, each batch carry its author's
+signature, each stretch must be a prefix (RFC 6962 consistency) of a tree that a quorum cosigned, and its last block
+be the one that a majority of them hold, before any of it is stored.
 Payloads that concern this node are then fetched from their authors' nodes and checked against the headers.
 """
 
@@ -20,13 +21,14 @@ from consortium.errors import OperatorError, PeerError, Tampering
 from consortium.ledger.admission import reopen
 from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import transition
-from consortium.model.blocks import KeptBlock
+from consortium.model.blocks import Block, KeptBlock
 from consortium.model.records import Header
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.opening import Opener
 from consortium.ports import HeldRecord, KeyCustody, LedgerStore, MissingRecord, PartyStore, Peers, StoredRecord
 
 _CHUNK = 100
+_AT_ONCE = 16
 _PAUSE_S = 1.0
 
 
@@ -77,6 +79,7 @@ class CatchUp:
             if not chunk:
                 break
             await self._verify(member, applier.state, chunk, goal)
+            await self._confirm(member, chunk[-1].block)
             for kept in chunk:
                 await applier.apply_kept(kept)
         return applier.state.height > began
@@ -94,6 +97,22 @@ class CatchUp:
             state = step.state
         proof = await self._peers.consistency(member, state.tree.size, goal.size)
         verify_consistency(state.tree.size, goal.size, state.tree.root(), goal.root, proof)
+
+    async def _confirm(self, member: str, block: Block) -> None:
+        """Require that a majority of the other members hold this very block, and with it all before it.
+
+        Checkpoints cover the records alone: empty and refused batches could be left out or made up between them.
+        """
+        others = [name for name in self._peers.names if name != member]
+        held = await asyncio.gather(*(self._holds(name, block) for name in others))
+        if 1 + sum(held) <= len(self._peers.names) // 2:
+            raise PeerError(f"no majority of the other members holds block {block.height} as {member} does")
+
+    async def _holds(self, member: str, block: Block) -> bool:
+        try:
+            return any(kept.block == block for kept in await self._peers.blocks(member, block.height, 1))
+        except (OperatorError, PeerError):
+            return False
 
 
 class PayloadFetcher:
@@ -132,25 +151,35 @@ class PayloadFetcher:
                 await asyncio.sleep(self._interval_s)
 
     async def fetch(self) -> int:
-        """One round; how many payloads came."""
-        came = 0
-        for missing in await self._party.missing(_CHUNK):
-            held = await self._find(missing)
-            if held is not None:
-                await self._party.fill(held, index_lines(self._opener, held, self._fault))
-                came += 1
+        """One round over all that is missing; how many payloads came."""
+        came, after = 0, -1
+        away: set[str] = set()
+        while page := await self._party.missing(_AT_ONCE, after):
+            for held in await asyncio.gather(*(self._find(missing, away) for missing in page)):
+                if held is not None:
+                    await self._party.fill(held, index_lines(self._opener, held, self._fault))
+                    came += 1
+            after = page[-1].index
         return came
 
-    async def _find(self, missing: MissingRecord) -> HeldRecord | None:
-        """From the author's node; our own records, if we lost them, from whoever is a party to them."""
+    async def _find(self, missing: MissingRecord, away: set[str]) -> HeldRecord | None:
+        """From the author's node; our own records, if we lost them, from whoever is a party to them.
+
+        Who is found `away` is not asked again in this round.
+        """
         stored = await self._ledger.record(missing.id)
         if stored is None:
             return None
         ask = [name for name in self._peers.names if missing.author in (name, self._member)]
         for member in ask:
+            if member in away:
+                continue
             try:
                 payload = await self._peers.payload(member, missing.id)
-            except (OperatorError, PeerError):
+            except OperatorError:
+                away.add(member)
+                continue
+            except PeerError:
                 continue
             if payload is not None and _matches(stored.header, *payload):
                 return self._as_held(missing, stored, *payload)

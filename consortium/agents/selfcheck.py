@@ -11,7 +11,7 @@ from collections.abc import Callable
 from consortium.audit.live import StoreAudit
 from consortium.audit.report import Finding
 from consortium.crypto.trust import TrustPolicy
-from consortium.errors import OperatorError, Tampering
+from consortium.errors import OperatorError, PeerError, Tampering
 from consortium.model.members import Genesis
 from consortium.ports import LedgerStore, WitnessStore
 
@@ -48,6 +48,8 @@ class SelfCheck:
                 await self._pass()
             except OperatorError:
                 continue
+            except PeerError as error:
+                self._alarm(error)
 
     async def _pass(self) -> None:
         audit = StoreAudit(self._store, self._witness, self._genesis, self._trust)

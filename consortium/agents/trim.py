@@ -6,8 +6,9 @@ A node deletes only its own batches, never its newest: the log must always show 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
-from consortium.errors import OperatorError
+from consortium.errors import OperatorError, PeerError
 from consortium.ledger.state import LedgerState
 from consortium.pipeline.apply import Applier
 from consortium.ports import LedgerStore, OrderingLog, WitnessStore
@@ -17,7 +18,8 @@ class Trimmer:
     """Trims this member's part of the log.
 
     `keep_batches` of its newest batches stay in any case; members whose latest batch is older than `away_ms` by the
-    ledger's time are not waited for: they catch up from the other members' nodes.
+    ledger's time are not waited for: they catch up from the other members' nodes. For these nothing goes that a quorum
+    has not cosigned (`witnessed` tells up to which tree size one has): they could not prove what they are given.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class Trimmer:
         store: LedgerStore,
         witness: WitnessStore,
         applier: Applier,
+        witnessed: Callable[[], int],
         *,
         interval_s: float,
         keep_batches: int,
@@ -37,6 +40,7 @@ class Trimmer:
         self._store = store
         self._witness = witness
         self._applier = applier
+        self._witnessed = witnessed
         self._interval_s = interval_s
         self._keep = max(1, keep_batches)
         self._away_ms = away_ms
@@ -48,7 +52,7 @@ class Trimmer:
             await asyncio.sleep(self._interval_s)
             try:
                 await self.trim()
-            except OperatorError:
+            except (OperatorError, PeerError):  # a changed row is for the node's own check to name
                 continue
 
     async def trim(self) -> int:
@@ -76,4 +80,4 @@ class Trimmer:
             for name, member in state.members.items()
             if member.latest_ms is not None and member.latest_ms >= state.time_ms - self._away_ms
         ]
-        return min((sizes.get(name, 0) for name in waited_for), default=0)
+        return min([self._witnessed(), *(sizes.get(name, 0) for name in waited_for)])

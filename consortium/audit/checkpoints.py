@@ -52,6 +52,8 @@ class CheckpointCheck:
         for size in [s for s in self._waiting if first < s <= last] if self._waiting else []:
             root = outcome.tree_at(size).root()
             for place, checkpoint, cosigned in self._waiting.pop(size):
+                if not outcome.certain:
+                    continue
                 if checkpoint.root != root:
                     sentence = f"the checkpoint's root of {size} leaves is not the one that follows"
                     findings.append(Finding(place, sentence, outcome.block.height))

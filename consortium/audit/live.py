@@ -9,7 +9,7 @@ from consortium.audit.auditor import Auditor
 from consortium.audit.checkpoints import CheckpointCheck
 from consortium.audit.export import all_notes
 from consortium.audit.outcome import Outcome
-from consortium.audit.report import MAX_FINDINGS, AuditReport, Finding, Progress, Refused
+from consortium.audit.report import MAX_FINDINGS, AuditReport, Finding, Progress, Refused, at_block
 from consortium.audit.stored import Row, compose, row_differences, stored_leaves
 from consortium.crypto.trust import TrustPolicy
 from consortium.errors import ConfigurationError, Malformed, Tampering
@@ -75,8 +75,12 @@ class StoreAudit:
     async def close(self) -> AuditReport:
         """Compare what the store gives as its current state, and report."""
         state = self._auditor.state
+        cosigned = await self._witness.cosigned_size()  # before the state, which may grow meanwhile
         stored = await self.stored_state()
         if stored is None or stored.height <= state.height:
+            if cosigned > state.tree.size:
+                sentence = f"this node cosigned a tree of {cosigned} leaves, and the store ends at {state.tree.size}"
+                self.findings.append(Finding("ledger state", sentence, state.height))
             if not self.findings:
                 self._compare_state(stored, state)
             await self._find_strays(state.height)
@@ -135,6 +139,10 @@ class StoreAudit:
         for row in page:
             mine = rows.pop(row.block.height, [])
             kept = await compose(self._store, row, mine, self._auditor.state.tree.size)
+            if kept.batch.raw != row.raw:
+                self.findings.append(
+                    at_block(row.block.height, "a refused batch is kept for it, and it was not refused")
+                )
             audited = self._auditor.feed(kept, known, row.digest)
             self.findings += (*audited.findings, *row_differences(audited.outcome, mine))
             self.findings += self._check.pass_block(audited.outcome)

@@ -13,7 +13,7 @@ from consortium.crypto.merkle import Tile, Tree, leaf_hash
 from consortium.errors import Malformed
 from consortium.ledger.state import LedgerState, MemberState, ledger_time
 from consortium.ledger.transition import Transition
-from consortium.model.batches import parse_head
+from consortium.model.batches import BatchHead, parse_head
 from consortium.model.blocks import AcceptedRecord, Block, KeptBatch, KeptBlock, RejectedRecord
 from consortium.model.records import Accepted, Rejected, parse_header
 
@@ -22,8 +22,20 @@ KnownLeaves = Callable[[int, int], Sequence[bytes] | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Filling:
+    """Leaves that the tiles have of blocks that are missing, onto the tree `before`, and the tiles they fill."""
+
+    before: Tree
+    leaves: tuple[bytes, ...]
+    tiles: tuple[Tile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """A block as the audit takes it. `before` is the tree before it, `leaves` what it added."""
+    """A block as the audit takes it. `before` is the tree before it, `leaves` what it added.
+
+    Not `certain` is the tree once a leaf is lost: what is compared with it then says nothing.
+    """
 
     state: LedgerState
     block: Block
@@ -33,6 +45,12 @@ class Outcome:
     accepted: tuple[AcceptedRecord, ...]
     rejected: tuple[RejectedRecord, ...]
     tiles: tuple[Tile, ...]
+    certain: bool = True
+
+    def after(self, filling: Filling) -> Outcome:
+        """The outcome together with the leaves of missing blocks before it."""
+        leaves, tiles = filling.leaves + self.leaves, filling.tiles + self.tiles
+        return replace(self, before=filling.before, leaves=leaves, tiles=tiles)
 
     def tree_at(self, size: int) -> Tree:
         """The tree of `size` leaves, for a size between before the block and after it."""
@@ -55,11 +73,12 @@ def told(state: LedgerState, kept: KeptBlock, known: KnownLeaves) -> tuple[Outco
     leaves: tuple[bytes, ...] = tuple(record.leaf for record in accepted)
     tree, tiles = state.tree.extend(leaves)
     findings: list[Finding] = []
-    if tree.root() != stored.root and (held := known(state.tree.size, stored.size)) is not None:
-        other, other_tiles = state.tree.extend(held)
-        if other.root() == stored.root:
-            findings = _contradicted(height, accepted, held)
-            tree, tiles, leaves = other, other_tiles, tuple(held)
+    if tree.root() != stored.root:
+        for held in (known(state.tree.size, stored.size), _only_leaf(kept)):
+            other, other_tiles = state.tree.extend(held or ())
+            if held and other.root() == stored.root:
+                findings = _contradicted(height, accepted, held)
+                tree, tiles, leaves = other, other_tiles, tuple(held)
     members = _told_members(state, kept)
     time_ms = ledger_time(state, members)
     block = replace(_told_block(state, kept, tree), time_ms=time_ms)
@@ -73,6 +92,19 @@ def told(state: LedgerState, kept: KeptBlock, known: KnownLeaves) -> tuple[Outco
         members=members,
     )
     return Outcome(after, block, kept.batch, state.tree, leaves, accepted, rejected, tiles), findings
+
+
+def _only_leaf(kept: KeptBlock) -> tuple[bytes, ...]:
+    """The leaf of a batch of one record is the root that its head was signed with."""
+    head = _head_of(kept)
+    return (head.root,) if head is not None and head.count == 1 and not kept.block.rejections else ()
+
+
+def _head_of(kept: KeptBlock) -> BatchHead | None:
+    try:
+        return parse_head(kept.batch.head)
+    except Malformed:
+        return None
 
 
 def _contradicted(height: int, accepted: Sequence[AcceptedRecord], held: Sequence[bytes]) -> list[Finding]:
@@ -96,7 +128,7 @@ def _told_records(
         if item in reasons:
             evidence = kept.batch.evidence.get(item, b"")
             rejected.append(RejectedRecord(Rejected(record_id, height, item, reasons[item]), header, evidence))
-        else:
+        elif header:  # of a row that is missing there is nothing to take
             verdict = Accepted(record_id, height, item, size + len(accepted))
             accepted.append(AcceptedRecord(verdict, header, leaf_hash(header)))
     return tuple(accepted), tuple(rejected)
@@ -113,10 +145,7 @@ def _told_members(state: LedgerState, kept: KeptBlock) -> dict[str, MemberState]
     """The batch counts for the member of its block, or for that of its head if it is exactly that one's next."""
     members = dict(state.members)
     member, sequence = kept.block.member, kept.block.sequence
-    try:
-        head = parse_head(kept.batch.head)
-    except Malformed:
-        head = None
+    head = _head_of(kept)
     if head and head.member in members and head.sequence == state.next_sequence(head.member):
         member, sequence = head.member, head.sequence
     if member in members:
@@ -128,10 +157,8 @@ def _told_block(state: LedgerState, kept: KeptBlock, tree: Tree) -> Block:
     """The block with everything computed that can be without believing its signature."""
     batch = kept.batch
     evidence = b"".join(sha256(data) for _, data in sorted(batch.evidence.items()))
-    try:
-        created_ms = parse_head(batch.head).created_ms
-    except Malformed:
-        created_ms = kept.block.batch_created_ms
+    head = _head_of(kept)
+    created_ms = head.created_ms if head else kept.block.batch_created_ms
     return replace(
         kept.block,
         height=state.height + 1,

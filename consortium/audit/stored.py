@@ -22,8 +22,9 @@ async def compose(store: LedgerStore, row: BlockRow, records: Sequence[Row], siz
     ones are looked up by their place in the tree.
     """
     block = row.block
-    if row.raw is not None:
-        return KeptBlock(block, KeptBatch(block.member, block.sequence, block.position, raw=row.raw))
+    if row.raw is not None and (block.refusal or not row.head):
+        place = (block.member, block.sequence, block.position)
+        return KeptBlock(block, KeptBatch(*place, row.head, row.signature, raw=row.raw))
     count = _count(row.head)
     headers = {record.verdict.item: record.header_bytes for record in records}
     rejected = {r.verdict.item: r for r in records if isinstance(r, RejectedRecord)}
@@ -32,7 +33,9 @@ async def compose(store: LedgerStore, row: BlockRow, records: Sequence[Row], siz
         found = await store.headers(size, size + added)
         headers = _by_index(found, rejected) if len(found) + len(rejected) == count else headers
     evidence = {item: r.evidence for item, r in rejected.items() if r.evidence}
-    ordered = tuple(headers[item] for item in sorted(headers))
+    # The count may be what was changed, and so may an item: missing rows leave a gap, and nothing else moves.
+    total = max(count, len(headers))
+    ordered = tuple(headers.get(item, b"") for item in range(total))
     batch = KeptBatch(block.member, block.sequence, block.position, row.head, row.signature, ordered, evidence)
     return KeptBlock(block, batch)
 
@@ -41,7 +44,7 @@ def _count(head: bytes) -> int:
     try:
         return parse_head(head).count
     except Malformed:
-        return -1
+        return 0
 
 
 def _by_index(accepted: Sequence[bytes], rejected: Mapping[int, RejectedRecord]) -> dict[int, bytes]:

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from consortium.audit.export import ExportSummary
 from consortium.audit.export import export as write_export
@@ -19,7 +18,7 @@ from consortium.audit.report import AuditReport
 from consortium.audit.report import Progress as OnProgress
 from consortium.bootstrap import open_stores, read_genesis
 from consortium.cli.node import Config
-from consortium.cli.output import console, reported
+from consortium.cli.output import console, pairs, reported
 from consortium.cli.receipt import read
 from consortium.config import load_settings
 from consortium.crypto.trust import TrustPolicy, parse_policy
@@ -57,13 +56,17 @@ async def _export(url: str, genesis: Genesis, directory: Path, progress: OnProgr
 
 
 def audit(
-    directory: Annotated[Path | None, typer.Argument(help="An export; a node's database if absent.")] = None,
-    trust: Annotated[Path | None, typer.Option(help="A trust file of your own (C2SP tlog-policy).")] = None,
+    directory: Annotated[
+        Path | None, typer.Argument(help="An export. If absent, a node's database is audited.")
+    ] = None,
+    trust: Annotated[
+        Path | None, typer.Option(help="A trust file of your own (C2SP tlog-policy), instead of the export's.")
+    ] = None,
     genesis: GenesisFile = None,
     config: Config = None,
     database: Database = None,
 ) -> None:
-    """Replay a whole ledger with public keys alone; exit code 1 names what does not hold."""
+    """Replay a whole ledger with public keys alone, and name what does not hold (then exit code 1)."""
     with reported():
         if directory is not None and not directory.is_dir():
             raise InvalidRequest(f"there is no folder {directory}")
@@ -106,15 +109,16 @@ def _follow(progress: Progress) -> OnProgress:
 
 
 def _show(report: AuditReport) -> None:
-    table = Table(show_header=False)
-    table.add_row("network", report.network)
-    table.add_row("blocks", str(report.height))
-    table.add_row("records", str(report.size))
-    table.add_row("root", report.root.hex())
-    table.add_row("witnessed by a quorum up to", str(report.witnessed_size))
-    table.add_row("refused", str(len(report.refused)))
-    table.add_row("findings", str(len(report.findings)))
-    console.print(table)
+    counts = {
+        "network": report.network,
+        "blocks": report.height,
+        "records": report.size,
+        "root": report.root.hex(),
+        "witnessed by a quorum up to": report.witnessed_size,
+        "refused": len(report.refused),
+        "findings": len(report.findings),
+    }
+    console.print(pairs(counts))
     for refused in report.refused[:_SHOWN]:
         place = f"block {refused.height}" + ("" if refused.item is None else f", record {refused.item}")
         what = "batch" if refused.item is None else refused.id.hex() or "no id"

@@ -21,13 +21,18 @@ from consortium.errors import InvalidRequest
 
 def demo(
     stop: Annotated[bool, typer.Option("--exit", help="Stop everything at the end.")] = False,
-    directory: Annotated[Path, typer.Option("--dir", help="Everything that the demo writes.")] = Path(".demo"),
+    directory: Annotated[Path, typer.Option("--dir", help="Where everything goes that the demo writes.")] = Path(
+        ".demo"
+    ),
     meters: Annotated[Path, typer.Option(help="Readings: interval_start, home, load_wh, pv_wh.")] = DATA / "meters.csv",
-    prices: Annotated[Path, typer.Option(help="Prices by the hour.")] = DATA / "prices.csv",
+    prices: Annotated[Path, typer.Option(help="Prices by the hour, of the same day.")] = DATA / "prices.csv",
     day: Annotated[str, typer.Option(help="The day to feed, YYYY-MM-DD.")] = "2017-06-15",
     postgres: Annotated[
         str | None,
-        typer.Option(envvar="CONSORTIUM_DEMO_POSTGRES", help="Administrator URL of a server to use instead."),
+        typer.Option(
+            envvar="CONSORTIUM_DEMO_POSTGRES",
+            help="Administrator URL of a Postgres server to use instead of the embedded one.",
+        ),
     ] = None,
 ) -> None:
     """Run four members on this machine, feed them a real day, check everything. Stays up until Ctrl-C.

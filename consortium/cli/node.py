@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 import uvloop
-from rich.table import Table
 
 from consortium.adapters.postgres.migrate import upgrade
 from consortium.adapters.tokens.passwords import hash_password
 from consortium.adapters.unlock import MountedSecret, Passphrase, Unlock
 from consortium.bootstrap import open_stores
 from consortium.cli.client import Client
-from consortium.cli.output import console, reported
+from consortium.cli.output import console, pairs, reported
 from consortium.cli.record import Url
 from consortium.config import load_settings
 from consortium.errors import InvalidRequest
@@ -35,13 +34,13 @@ def init(
     directory: Annotated[Path, typer.Argument(help="Where to write the node's files; made if absent.")],
     member: Annotated[str, typer.Option(help="The member's name.")],
     secret_file: Annotated[
-        Path | None, typer.Option(help="A mounted secret of 32 bytes to seal the keys under.")
+        Path | None, typer.Option(help="Seal the keys under a mounted secret: a file of 32 bytes, or of 64 hex digits.")
     ] = None,
     passphrase_stdin: Annotated[
         bool, typer.Option(help="Seal the keys under a passphrase from standard input.")
     ] = False,
 ) -> None:
-    """Make a member's keys, sealed, and its certificates' requests; print what the genesis needs of them."""
+    """Make a member's sealed keys, its certificate requests, and its public keys for the genesis."""
     with reported():
         if not is_name(member):
             raise InvalidRequest("a member's name is 2 to 32 of a-z, 0-9 and hyphen, a letter first")
@@ -78,13 +77,11 @@ def status(url: Url) -> None:
     """Ask a node for its height, root, lag and alarms. The token is read from CONSORTIUM_TOKEN."""
     with reported():
         found = Client(url).request("GET", "/v1/status").json()
-        table = Table(show_header=False)
         peers = found.pop("peers")
-        for name, value in found.items():
-            table.add_row(name, "\n".join(value) if isinstance(value, list) else str(value))
+        shown = {name: "\n".join(value) if isinstance(value, list) else value for name, value in found.items()}
         for name, peer in peers.items():
-            table.add_row(f"peer {name}", f"height {peer['height']}, {peer['size']} records, root {peer['root'][:16]}")
-        console.print(table)
+            shown[f"peer {name}"] = f"height {peer['height']}, {peer['size']} records, root {peer['root'][:16]}"
+        console.print(pairs(shown))
 
 
 @app.command()
@@ -92,11 +89,18 @@ def account(
     name: Annotated[str, typer.Argument(help="The account's name.")],
     kind: Annotated[str, typer.Option(help="user, staff, machine or auditor.")],
     config: Config = None,
-    password_stdin: Annotated[bool, typer.Option(help="A user's password, from standard input.")] = False,
-    public_key: Annotated[str | None, typer.Option(help="Ed25519 key (64 hex digits) for signed challenges.")] = None,
-    disabled: Annotated[bool, typer.Option(help="Shut the account.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option(help="A user's password, from standard input (at least 12 characters).")
+    ] = False,
+    public_key: Annotated[
+        str | None,
+        typer.Option(help="Ed25519 public key (64 hex digits): staff, machines and auditors sign in by a challenge."),
+    ] = None,
+    disabled: Annotated[
+        bool, typer.Option(help="Shut the account: no sign-in, and its tokens end within seconds.")
+    ] = False,
 ) -> None:
-    """Create or replace an account of this member."""
+    """Create an account of this member, or replace it as a whole."""
     with reported():
         settings = load_settings(config)
         made = _account(name, kind, password_stdin, public_key, disabled)

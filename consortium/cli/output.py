@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.table import Table
 
 from consortium.errors import ConsortiumError, DefectError
 
@@ -18,6 +19,16 @@ EXIT_CODES = """Exit codes: 0 it went well; 1 a check found something that does 
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+def pairs(values: Mapping[str, object]) -> Table:
+    """Names and values as a table. Long values are folded, never cut: an id must be whole to be copied."""
+    table = Table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in values.items():
+        table.add_row(name, escape(str(value)))
+    return table
 
 
 @contextmanager

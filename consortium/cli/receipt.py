@@ -24,7 +24,7 @@ def get(
     url: Url,
     out: Annotated[Path | None, typer.Option(help="Write it here instead of standard output.")] = None,
 ) -> None:
-    """Get a record's receipt (C2SP tlog-proof@v1)."""
+    """Get a record's receipt (C2SP tlog-proof@v1). The token is read from CONSORTIUM_TOKEN."""
     with reported():
         text = Client(url).request("GET", f"/v1/records/{id}/receipt").text
         if out is None:
@@ -39,7 +39,7 @@ def verify(
     trust: Annotated[Path, typer.Option(help="The trust file (C2SP tlog-policy).")],
     id: Annotated[str | None, typer.Option(help="The record id that it must be for.")] = None,
 ) -> None:
-    """Verify a receipt: no network, no database. Exit code 4 if it does not hold."""
+    """Verify a receipt with a trust file alone: no network, no database. Exit code 4 if it does not hold."""
     with reported():
         receipt = parse_receipt(read(file))
         proven = verify_receipt(receipt, parse_policy(read(trust)))

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Column, Table
 
 from consortium.cli.client import Client
-from consortium.cli.output import console, reported
+from consortium.cli.output import console, pairs, reported
 from consortium.errors import InvalidRequest
 
 app = typer.Typer(no_args_is_help=True)
@@ -21,12 +22,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command()
 def submit(
-    file: Annotated[str, typer.Argument(help="A JSON file with id, type and data; - for standard input.")],
+    file: Annotated[
+        str, typer.Argument(help="A JSON file with type, data and, best, an id of your own; - for standard input.")
+    ],
     url: Url,
-    wait: Annotated[str, typer.Option(help="ordered, applied or witnessed.")] = "applied",
+    wait: Annotated[str, typer.Option(help="What to wait for: ordered, applied or witnessed.")] = "applied",
     timeout: Annotated[float, typer.Option(help="Time limit in seconds.")] = 10.0,
 ) -> None:
-    """Submit one record. The token is read from CONSORTIUM_TOKEN."""
+    """Submit one record and print what became of it. The token is read from CONSORTIUM_TOKEN."""
     with reported():
         try:
             body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
@@ -34,7 +37,7 @@ def submit(
             raise InvalidRequest(f"cannot read {file}: {error.strerror}") from error
         params = {"wait": wait, "timeout_s": timeout}
         answer = Client(url).request("POST", "/v1/records", content=body, params=params)
-        console.print(answer.text)
+        console.print(answer.text, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -45,16 +48,13 @@ def show(id: Annotated[str, typer.Argument(help="The record's id.")], url: Url, 
         if as_json:
             console.print_json(json.dumps(record))
             return
-        table = Table(show_header=False)
-        for name, value in _flat(record).items():
-            table.add_row(name, str(value))
-        console.print(table)
+        console.print(pairs(_flat(record)))
 
 
 @app.command("list")
 def list_(
     url: Url,
-    type: Annotated[str | None, typer.Option(help="Only this type.")] = None,
+    type: Annotated[str | None, typer.Option(help="Only this type, for example reading.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="Start of the period (RFC 3339).")] = None,
     end: Annotated[str | None, typer.Option("--to", help="End of the period, not included.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 100,
@@ -66,10 +66,10 @@ def list_(
         if as_json:
             console.print_json(json.dumps(records))
             return
-        table = Table("index", "id", "type", "author", "data")
+        table = Table("index", Column("id", no_wrap=True), "type", "author", Column("data", overflow="fold"))
         for record in records:
             data = ", ".join(f"{name} {value}" for name, value in record["data"].items())
-            table.add_row(str(record["index"]), record["id"], record["type"], record["author"], data)
+            table.add_row(str(record["index"]), record["id"], escape(record["type"]), record["author"], escape(data))
         console.print(table)
 
 

@@ -28,5 +28,11 @@ def validate(model: type[Model], data: Any, at: str) -> Model:
         return model.model_validate(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        path = ".".join([at, *(str(part) for part in first["loc"])]) if at else ".".join(map(str, first["loc"]))
-        raise InvalidRequest(first["msg"], field=path) from None
+        # The name of a field that is not ours is the caller's text, and is not repeated.
+        unknown = first["type"] == "extra_forbidden"
+        names = [str(part) for part in (first["loc"][:-1] if unknown else first["loc"])]
+        raise InvalidRequest(
+            "unknown field" if unknown else first["msg"].removeprefix("Value error, "),
+            field=".".join([at, *names] if at else names),
+            hint="its fields are " + ", ".join(model.model_fields) if unknown else "",
+        ) from None

@@ -6,6 +6,7 @@ integer watt-hours; an interval starts at a multiple of its own length in UTC.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,13 +14,17 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 
 from consortium.errors import InvalidRequest, Malformed
 from consortium.model.encoding import decode, encode
-from consortium.model.names import Party
-from consortium.model.records import DraftSection
+from consortium.model.names import Party, is_name
+from consortium.model.records import MAX_TIME_MS, DraftSection
 
 READING = "reading"
 MAX_WH_PER_HOUR = 1_000_000
 """1 MWh in an hour is a thousand homes at full load: whatever claims more is a wrong unit or a broken meter."""
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _PLAUSIBLE_FROM = datetime(2000, 1, 1, tzinfo=UTC)
+_FIELDS = {"v": int, "subject": str, "interval_s": int, "load_wh": int, "pv_wh": int, "quality": str}
 
 
 def _is_party(text: str) -> str:
@@ -32,9 +37,17 @@ def _is_party(text: str) -> str:
     return text
 
 
-def _is_text(value: Any) -> Any:
-    if not isinstance(value, str):
-        raise ValueError("a time is RFC 3339 text with an offset")
+def require_rfc3339(value: Any) -> Any:
+    """`value` if it is written as RFC 3339 section 5.6 says, else ValueError: pydantic also takes "1497549600"."""
+    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+        raise ValueError("a time is RFC 3339 text with its offset, for example 2017-06-15T10:00:00-08:00")
+    return value
+
+
+def _is_int(value: Any) -> Any:
+    # `Literal` compares: 3600.0 would pass.
+    if type(value) is not int:
+        raise ValueError("Input should be a valid integer")
     return value
 
 
@@ -59,10 +72,12 @@ class Reading(BaseModel):
     )
 
     subject: Annotated[str, AfterValidator(_is_party)] = Field(description="The home, as user@member.")
-    interval_start: Annotated[AwareDatetime, BeforeValidator(_is_text), Field(strict=False)] = Field(
+    interval_start: Annotated[AwareDatetime, BeforeValidator(require_rfc3339), Field(strict=False)] = Field(
         description="Start of the interval, RFC 3339 with its offset."
     )
-    interval_s: Literal[900, 1800, 3600] = Field(3600, description="Length of the interval in seconds.")
+    interval_s: Annotated[Literal[900, 1800, 3600], BeforeValidator(_is_int)] = Field(
+        3600, description="Length of the interval in seconds."
+    )
     load_wh: int = Field(ge=0, description="What the home used, in Wh.")
     pv_wh: int = Field(0, ge=0, description="What its panels made, in Wh.")
     quality: Literal["measured", "estimated"] = Field("measured", description="How the figures were come by.")
@@ -75,7 +90,7 @@ class Reading(BaseModel):
     def check(self, now_ms: int) -> None:
         """The rules that one field alone cannot show. Raises `InvalidRequest`."""
         start, length = self.start_ms, self.interval_s * 1000
-        if start % length:
+        if start % length or self.interval_start.microsecond:
             raise InvalidRequest("an interval starts at a multiple of its length", field="data.interval_start")
         if self.interval_start < _PLAUSIBLE_FROM or start + length > now_ms:
             raise InvalidRequest("the interval is not over yet, or lies before 2000", field="data.interval_start")
@@ -124,14 +139,29 @@ def to_rfc3339(ms: int) -> str:
 
 
 def read_payload(plaintext: bytes) -> dict[str, Any]:
-    """The fields of any payload as plain values, `type` and `start_ms` among them. Raises `Malformed`."""
+    """The fields of any payload as plain values, `type` and `start_ms` among them.
+
+    Any member may have written it: what comes out of here can be stored and shown. Raises `Malformed`.
+    """
     value = decode(plaintext)
-    if not hasattr(value, "items") or type(value.get("type")) is not str or type(value.get("start_ms")) is not int:
-        raise Malformed("a payload is a map with type and start_ms")
-    return dict(value.items())
+    if not hasattr(value, "items"):
+        raise Malformed("a payload is a map")
+    payload = dict(value.items())
+    start_ms = payload.get("start_ms")
+    if not is_name(payload.get("type")) or type(start_ms) is not int or not 0 <= start_ms < MAX_TIME_MS:
+        raise Malformed("a payload has a type and a start_ms")
+    if payload["type"] == READING and any(type(payload.get(name)) is not kind for name, kind in _FIELDS.items()):
+        raise Malformed("a reading lacks a field, or one is of another kind")
+    return payload
 
 
 def describe(payload: dict[str, Any]) -> dict[str, Any]:
-    """A reading's payload in the API's words."""
-    shown = {k: v for k, v in payload.items() if k not in ("type", "v", "start_ms")}
+    """A payload in the API's words: of a reading its own fields, of a type that this version does not know its plain
+    values.
+    """
+    if payload["type"] == READING:
+        shown = {name: payload[name] for name in _FIELDS if name != "v"}
+    else:
+        known = ("type", "v", "start_ms")
+        shown = {k: v for k, v in payload.items() if k not in known and isinstance(v, int | str | None)}
     return {"interval_start": to_rfc3339(payload["start_ms"]), **shown}

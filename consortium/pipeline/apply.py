@@ -30,6 +30,7 @@ from consortium.ports import (
 )
 
 _RETRY_S = 0.2
+_WITNESS_WAIT_S = 5.0
 T = TypeVar("T")
 BlockListener = Callable[[Transition, Sequence[HeldRecord]], None]
 WitnessedSize = Callable[[int], Awaitable[int]]
@@ -161,14 +162,25 @@ class Applier:
             self._advanced.notify_all()
 
     async def _judge_removal(self, member: str, sequence: int, position: int) -> None:
-        """Trimming removes only what is applied here and cosigned by a quorum; anything else is tampering."""
+        """A member trims what is applied here and cosigned by a quorum, and never its newest; all else is tampering."""
         block = await self._patiently(lambda: self._store.block_of_batch(member, sequence))
-        witnessed = 0 if block is None else await self._witnessed_size(block.size)
-        if block is None or block.size > witnessed:
+        newest = member in self.state.members and sequence + 1 >= self.state.next_sequence(member)
+        if block is None or newest or not await self._is_witnessed(block.size):
             raise Tampering(
                 f"batch {sequence} of {member} was deleted from the log at position {position}, above the witnessed "
-                f"checkpoint of {witnessed} records"
+                f"checkpoint of {await self._witnessed_size(0)} records"
+                + (": it is the member's newest, which is never trimmed" if newest else "")
             )
+
+    async def _is_witnessed(self, size: int) -> bool:
+        """Whoever trimmed knows a checkpoint, but may have been stopped before it told: so this asks for a while."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _WITNESS_WAIT_S
+        while await self._witnessed_size(size) < size:
+            if loop.time() > end:
+                return False
+            await asyncio.sleep(_RETRY_S)
+        return True
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Postgres may restart under a node: the same call again until it is back."""

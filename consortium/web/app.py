@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from typing import Any
 
-from consortium.web import problems
-from consortium.web.limits import BodyLimit
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from consortium.web import examples, problems
 from consortium.web.routes import auth, log, peers, records, system
 from consortium.web.services import Services
 
 _ABOUT = """A member's node of the ledger. Every error is RFC 9457 `application/problem+json` with a stable `type`.
 
 A refusal to read looks the same as "no such record"."""
+_REF = "#/components/schemas/{model}"
 
 
 def api(services: Services) -> FastAPI:
@@ -19,6 +22,7 @@ def api(services: Services) -> FastAPI:
     app = _app(services, title="consortium", description=_ABOUT)
     for part in (records.router, log.router, auth.router, system.router):
         app.include_router(part)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
 
@@ -30,8 +34,18 @@ def peer_api(services: Services) -> FastAPI:
 
 
 def _app(services: Services, **arguments: object) -> FastAPI:
-    app = FastAPI(version="1", **arguments)  # type: ignore[arg-type]
+    app = FastAPI(version="1", redirect_slashes=False, **arguments)  # type: ignore[arg-type]
     app.state.services = services
-    app.add_middleware(BodyLimit)
     problems.install(app)
     return app
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document, with the schemas that routes name but FastAPI does not find by itself."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schemas = found["components"]["schemas"]
+        schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
+        schemas["Submission"] = examples.SUBMISSION_SCHEMA
+        app.openapi_schema = found
+    return app.openapi_schema

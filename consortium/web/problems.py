@@ -9,7 +9,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from consortium import errors
 
@@ -36,10 +39,22 @@ PROBLEMS: dict[type[errors.ConsortiumError], tuple[int, str, str]] = {
 }
 
 
+class Problem(BaseModel):
+    """RFC 9457 problem details. `type` is stable: programs decide by it, people read the rest."""
+
+    type: str = Field(pattern="^" + TYPE_PREFIX, examples=[TYPE_PREFIX + "not-found"])
+    title: str = Field(examples=["No such record"])
+    status: int = Field(examples=[404])
+    detail: str | None = Field(None, description="What is wrong with this request.", examples=["no such record"])
+    hint: str | None = Field(None, description="What to do next.", examples=["ask again later"])
+    field: str | None = Field(None, description="The member of the request at fault.", examples=["data.load_wh"])
+    author: str | None = Field(None, description="Who sealed a record wrongly.", examples=["suncoop"])
+    line: int | None = Field(None, description="In a stream: the line, from 1.", examples=[17])
+
+
 def problem_of(error: errors.ConsortiumError) -> tuple[int, dict[str, Any]]:
     """Status and body for a failure: of its nearest family in `PROBLEMS`."""
-    family = next(kind for kind in type(error).__mro__ if kind in PROBLEMS)
-    status, slug, title = PROBLEMS[family]
+    status, slug, title = _family(type(error))
     body: dict[str, Any] = {"type": TYPE_PREFIX + slug, "title": title, "status": status, "detail": str(error)}
     if error.hint:
         body["hint"] = error.hint
@@ -48,6 +63,25 @@ def problem_of(error: errors.ConsortiumError) -> tuple[int, dict[str, Any]]:
     if isinstance(error, errors.CommitmentMismatch):
         body["author"] = error.author
     return status, body
+
+
+def _family(kind: type[errors.ConsortiumError]) -> tuple[int, str, str]:
+    return PROBLEMS[next(family for family in kind.__mro__ if family in PROBLEMS)]
+
+
+def reported(error: Exception) -> errors.ConsortiumError:
+    """The failure itself, or for one that nobody foresaw a line in the log and a defect that says nothing of it.
+
+    The exception's text may hold anything; its type and place are enough to find it.
+    """
+    if isinstance(error, errors.ConsortiumError):
+        return error
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    _log.error("request failed", error=type(error).__name__, place=place)
+    return errors.DefectError("the node failed on this request")
 
 
 def problem_response(status: int, body: dict[str, Any]) -> JSONResponse:
@@ -60,35 +94,73 @@ def problem_response(status: int, body: dict[str, Any]) -> JSONResponse:
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def documented(*kinds: type[errors.ConsortiumError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI responses for these failures by status, an example each, and a default for whatever else happens."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for kind in (*kinds, errors.ConsortiumError):
+        status, slug, title = _family(kind)
+        key = "default" if kind is errors.ConsortiumError else status
+        content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}}
+        entry = found.setdefault(key, {"description": title, "content": content})
+        value = {"type": TYPE_PREFIX + slug, "title": title, "status": status}
+        entry["content"][MEDIA_TYPE]["examples"][slug] = {"value": value}
+    return found
+
+
 def install(app: FastAPI) -> None:
     """Answer every failure of the app as a problem."""
 
     async def known(_: Request, error: Exception) -> JSONResponse:
-        if not isinstance(error, errors.ConsortiumError):
-            return await unknown(_, error)
-        return problem_response(*problem_of(error))
+        return problem_response(*problem_of(reported(error)))
 
     async def invalid(_: Request, error: Exception) -> JSONResponse:
-        first = error.errors()[0] if isinstance(error, RequestValidationError) else {"msg": "", "loc": ()}
-        where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
-        return problem_response(*problem_of(errors.InvalidRequest(str(first["msg"]), field=where)))
+        return problem_response(*problem_of(_invalid(error)))
 
     async def http(_: Request, error: Exception) -> JSONResponse:
         status = error.status_code if isinstance(error, HTTPException) else 500
-        title = HTTPStatus(status).phrase
-        slug = title.lower().replace(" ", "-")
-        return problem_response(status, {"type": TYPE_PREFIX + slug, "title": title, "status": status})
-
-    async def unknown(_: Request, error: Exception) -> JSONResponse:
-        # The exception's text may hold anything; its type and place are enough to find it.
-        trace = error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-        _log.error("request failed", error=type(error).__name__, place=place)
-        return problem_response(*problem_of(errors.DefectError("the node failed on this request")))
+        title = "There is nothing at this path" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
+        slug = "no-such-path" if status == HTTPStatus.NOT_FOUND else title.lower().replace(" ", "-")
+        response = problem_response(status, {"type": TYPE_PREFIX + slug, "title": title, "status": status})
+        response.headers.update(getattr(error, "headers", None) or {})  # Allow of a 405
+        return response
 
     app.add_exception_handler(errors.ConsortiumError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, unknown)
+    app.add_middleware(_Unforeseen)
+
+
+def _invalid(error: Exception) -> errors.InvalidRequest:
+    """What FastAPI says of parameters and bodies, without the names of fields that are not ours."""
+    first: Any = error.errors()[0] if isinstance(error, RequestValidationError) else {"msg": "", "loc": (), "type": ""}
+    unknown = first["type"] == "extra_forbidden"
+    names = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    message = "unknown field" if unknown else str(first["msg"]).removeprefix("Value error, ")
+    return errors.InvalidRequest(message, field=".".join(names[:-1] if unknown else names))
+
+
+class _Unforeseen:
+    """Answers failures that nobody foresaw. Starlette's own handler raises them again, and the server would log their
+    text, which may hold anything.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        started = False
+
+        async def watched(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            return
+        except Exception as error:  # noqa: BLE001 - see above
+            failure = reported(error)
+            if not started:  # else the server cuts the connection, which tells the client that the answer is not whole
+                await problem_response(*problem_of(failure))(scope, receive, send)

@@ -80,18 +80,6 @@ LEDGER = [
     )
     """,
     "ALTER TABLE ledger.tiles ALTER COLUMN hashes SET STORAGE EXTERNAL",
-    # A guard against mistakes. Whoever owns the tables can drop it; what they change then, an audit names.
-    """
-    CREATE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION 'ledger rows are never changed' USING ERRCODE = 'restrict_violation';
-    END $$
-    """,
-    *(
-        f"CREATE TRIGGER ledger_rows_are_never_changed BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.{table} "
-        "FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change()"
-        for table in ("blocks", "records", "rejections", "refused_batches", "tiles")
-    ),
 ]
 
 NODE = [

@@ -85,12 +85,18 @@ class MemoryLog:
         server, expected, begun = self._server, dict(next_sequences), set[str]()
         await self._until(0)
         seen, snapshot = len(server.history), sorted(server.standing.values(), key=_position)
+        holes: list[LogEvent] = []
         for member in sorted(expected):
-            later = [name[1] for name in server.standing if name[0] == member and name[1] >= expected[member]]
+            standing = {name[1] for name in server.standing if name[0] == member}
+            later = [sequence for sequence in standing if sequence >= expected[member]]
+            known = range(min(standing, default=expected[member]), expected[member])
+            holes += [Removed(member, sequence, server.position) for sequence in known if sequence not in standing]
             if later and min(later) > expected[member]:
                 yield Trimmed(member, expected[member], min(later))
                 expected[member] = min(later)
-        pending: list[LogEvent] = [event for event in snapshot if _position(event) > after]
+            elif expected[member] and not later and expected[member] - 1 not in standing:
+                yield Trimmed(member, expected[member], expected[member])
+        pending: list[LogEvent] = [*(event for event in snapshot if _position(event) > after), *holes]
         while True:
             for event in pending:
                 if isinstance(event, Appended):

@@ -167,9 +167,9 @@ class MemoryStore:
         }
         return [self._held[i] for i in sorted(found) if i in self._held][:limit]
 
-    async def missing(self, limit: int) -> Sequence[MissingRecord]:
+    async def missing(self, limit: int, after: int = -1) -> Sequence[MissingRecord]:
         self._require()
-        return [self._missing[i] for i in sorted(self._missing)][:limit]
+        return [self._missing[i] for i in sorted(self._missing) if i > after][:limit]
 
     async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
         self._require()

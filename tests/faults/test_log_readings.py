@@ -59,7 +59,7 @@ async def test_a_reader_that_was_away_is_told_what_was_trimmed_and_compacted_mea
     log = channel.log("gridco")
     async with (
         Proxy(channel.cluster.endpoint("gridco")) as proxy,
-        Follower(channel.log("suncoop", endpoints=(proxy.endpoint,))) as follower,
+        Follower(channel.log("suncoop", endpoints=(proxy.endpoint,)), next_sequences={"gridco": 0}) as follower,
     ):
         await watched(follower, log, 2)
         proxy.refuse()

@@ -1,4 +1,4 @@
-"""The ledger's rows: never changed by the node, and what is changed behind its back is noticed."""
+"""The ledger's rows: what is changed behind the node's back is noticed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 import pytest_asyncio
-from psycopg import errors
 
 from consortium.adapters.postgres.ledger import PostgresLedger
 from consortium.adapters.postgres.migrate import upgrade
@@ -44,70 +43,50 @@ def owner(postgres_url: str) -> Iterator[psycopg.Connection]:
         yield conn
 
 
-def change(owner: psycopg.Connection, table: str, statement: str) -> None:
+def change(owner: psycopg.Connection, statement: str) -> None:
     """What a database administrator can do who means to."""
-    owner.execute(f"ALTER TABLE ledger.{table} DISABLE TRIGGER USER")
     assert owner.execute(statement).rowcount >= 1
-    owner.execute(f"ALTER TABLE ledger.{table} ENABLE TRIGGER USER")
-
-
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize(
-    "statement", ["UPDATE ledger.{0} SET {1} = {1}", "DELETE FROM ledger.{0}", "TRUNCATE ledger.{0}"]
-)
-def test_no_ledger_row_is_changed_or_deleted(ledger, owner, table, statement):
-    column = {
-        "blocks": "root",
-        "records": "header",
-        "rejections": "reason",
-        "refused_batches": "raw",
-        "tiles": "hashes",
-    }
-    with pytest.raises(errors.RestrictViolation, match="never changed"):
-        owner.execute(statement.format(table, column[table]))
 
 
 @pytest.mark.parametrize(
-    ("table", "statement", "height"),
+    ("statement", "height"),
     [
-        ("blocks", "UPDATE ledger.blocks SET time_ms = time_ms + 1 WHERE height = 1", 1),
-        ("blocks", "UPDATE ledger.blocks SET digest = previous WHERE height = 3", 3),
-        ("blocks", "UPDATE ledger.blocks SET refusal = 'too-large' WHERE height = 3", 3),
-        ("blocks", "DELETE FROM ledger.blocks WHERE height = 2", 2),
-        ("records", "UPDATE ledger.records SET id = substr(sha256(id), 1, 16) WHERE tree_index = 17", 1),
-        ("records", "UPDATE ledger.records SET item = 999 WHERE tree_index = 17", 1),
-        ("records", "UPDATE ledger.records SET height = 4 WHERE tree_index = 17", 1),
-        ("records", "DELETE FROM ledger.records WHERE tree_index = 300", 2),
-        ("rejections", "UPDATE ledger.rejections SET reason = 'duplicate-id'", 2),
-        ("rejections", "UPDATE ledger.rejections SET id = sha256(id)", 2),
-        ("rejections", "DELETE FROM ledger.rejections", 2),
-        ("refused_batches", "DELETE FROM ledger.refused_batches", 3),
-        ("refused_batches", "UPDATE ledger.refused_batches SET height = 4", 3),
+        ("UPDATE ledger.blocks SET time_ms = time_ms + 1 WHERE height = 1", 1),
+        ("UPDATE ledger.blocks SET digest = previous WHERE height = 3", 3),
+        ("UPDATE ledger.blocks SET refusal = 'too-large' WHERE height = 3", 3),
+        ("DELETE FROM ledger.blocks WHERE height = 2", 2),
+        ("UPDATE ledger.records SET id = substr(sha256(id), 1, 16) WHERE tree_index = 17", 1),
+        ("UPDATE ledger.records SET item = 999 WHERE tree_index = 17", 1),
+        ("UPDATE ledger.records SET height = 4 WHERE tree_index = 17", 1),
+        ("DELETE FROM ledger.records WHERE tree_index = 300", 2),
+        ("UPDATE ledger.rejections SET reason = 'duplicate-id'", 2),
+        ("UPDATE ledger.rejections SET id = sha256(id)", 2),
+        ("DELETE FROM ledger.rejections", 2),
+        ("DELETE FROM ledger.refused_batches", 3),
+        ("UPDATE ledger.refused_batches SET height = 4", 3),
     ],
 )
-async def test_a_changed_row_is_named_by_its_block(ledger, owner, table, statement, height):
+async def test_a_changed_row_is_named_by_its_block(ledger, owner, statement, height):
     assert len(await ledger.blocks(1, 10)) == 4
-    change(owner, table, statement)
+    change(owner, statement)
     with pytest.raises(Tampering, match=f"block {height} "):
         await ledger.blocks(1, 10)
 
 
 @pytest.mark.parametrize(
-    ("table", "statement"),
+    "statement",
     [
-        ("blocks", "UPDATE ledger.blocks SET root = previous WHERE height = 4"),
-        ("blocks", "DELETE FROM ledger.blocks WHERE height = 1"),
-        ("records", "UPDATE ledger.records SET header = header || '\\x00' WHERE tree_index = 303"),
-        ("records", "DELETE FROM ledger.records WHERE tree_index = 302"),
-        ("tiles", "UPDATE ledger.tiles SET hashes = set_byte(hashes, 5000, 255 - get_byte(hashes, 5000))"),
-        ("tiles", "DELETE FROM ledger.tiles"),
+        "UPDATE ledger.blocks SET root = previous WHERE height = 4",
+        "DELETE FROM ledger.blocks WHERE height = 1",
+        "UPDATE ledger.records SET header = header || '\\x00' WHERE tree_index = 303",
+        "DELETE FROM ledger.records WHERE tree_index = 302",
+        "UPDATE ledger.tiles SET hashes = set_byte(hashes, 5000, 255 - get_byte(hashes, 5000))",
+        "DELETE FROM ledger.tiles",
     ],
 )
-async def test_the_node_does_not_start_on_a_ledger_that_does_not_lead_to_its_root(
-    ledger, owner, chain, table, statement
-):
+async def test_the_node_does_not_start_on_a_ledger_that_does_not_lead_to_its_root(ledger, owner, chain, statement):
     assert await ledger.load(chain.genesis) == chain.state
-    change(owner, table, statement)
+    change(owner, statement)
     with pytest.raises(Tampering):
         await ledger.load(chain.genesis)
 
@@ -115,7 +94,7 @@ async def test_the_node_does_not_start_on_a_ledger_that_does_not_lead_to_its_roo
 async def test_a_record_whose_header_was_changed_is_not_served(ledger, owner):
     record = make_records("alpha", 300)[17]
     assert (await ledger.record(record.header.id)).header == record.header
-    change(owner, "records", "UPDATE ledger.records SET header = set_byte(header, 5, 0) WHERE tree_index = 17")
+    change(owner, "UPDATE ledger.records SET header = set_byte(header, 5, 0) WHERE tree_index = 17")
     with pytest.raises(Tampering, match="block 1 "):
         await ledger.record(record.header.id)
 

@@ -11,7 +11,7 @@ from consortium.errors import ConfigurationError, Tampering
 from consortium.ledger.state import initial
 from consortium.model.blocks import KeptBlock
 from consortium.model.records import Accepted, Rejected
-from consortium.ports import MissingRecord
+from consortium.ports import BlockRow, MissingRecord
 from tests.builders import (
     Chain,
     broken_body,
@@ -184,6 +184,19 @@ async def test_headers_and_tiles_are_the_tree(store):
     assert tiles == {(t.level, t.index): t.hashes for step in chain.steps for t in step.tiles}
     assert set(tiles) == {(0, 0), (0, 1)}
     assert set(await store.ledger.tiles([(0, 1)])) == {(0, 1)}
+
+
+async def test_rows_come_as_they_stand_for_the_audit(store):
+    chain = mixed_chain()
+    await fill(store, chain)
+    expected = [BlockRow(s.block, s.state.digest, s.batch.head, s.batch.signature, s.batch.raw) for s in chain.steps]
+    assert list(await store.ledger.block_rows(1, 100)) == expected
+    assert list(await store.ledger.block_rows(3, 2)) == expected[2:4]
+    assert list(await store.ledger.block_rows(99, 2)) == []
+    records = [sorted((*s.accepted, *s.rejected), key=lambda r: r.verdict.item) for s in chain.steps]
+    assert list(await store.ledger.rows(1, 100)) == [row for rows in records for row in rows]
+    assert list(await store.ledger.rows(3, 3)) == records[2]
+    assert list(await store.ledger.rows(4, 6)) == []
 
 
 async def test_the_same_commit_again_changes_nothing(store):

@@ -222,15 +222,46 @@ async def test_nothing_is_trimmed_for_a_reader_who_has_it(gridco, suncoop):
     assert names(events) == [("gridco", 2), ("gridco", 3)]
 
 
-async def test_a_member_whose_whole_log_was_trimmed_is_told_with_its_next_entry(gridco, suncoop):
+async def test_a_log_that_lost_even_a_members_newest_batch_is_told_at_once(gridco, suncoop):
     await append(gridco, 0, 1, 2)
+    await append(suncoop, 0)
     await gridco.trim(3)
-    async with Follower(suncoop, next_sequences={"gridco": 1}) as follower:
+    async with Follower(suncoop, next_sequences={"gridco": 1, "suncoop": 0}) as follower:
+        lost, other = await follower.count(2)
+        assert lost == Trimmed("gridco", 1, 1)
+        assert names([other]) == [("suncoop", 0)]
         [position] = await append(gridco, 3)
-        assert await follower.count(2) == [
+        assert (await follower.count(4))[2:] == [
             Trimmed("gridco", 1, 3),
             Appended(LogEntry("gridco", 3, position, b"batch 3")),
         ]
+
+
+async def test_nothing_is_missing_while_the_batch_before_the_next_stands(gridco, suncoop):
+    positions = await append(gridco, 0, 1, 2)
+    await gridco.trim(2)
+    await append(suncoop, 0)
+    events = await take(suncoop, 1, after=positions[2], next_sequences={"gridco": 3, "suncoop": 0})
+    assert names(events) == [("suncoop", 0)]
+
+
+async def test_a_hole_among_known_batches_is_told_as_removed(world, gridco, suncoop):
+    positions = await append(gridco, 0, 1, 2, 3, 4)
+    await gridco.trim(1)
+    await world.delete("gridco", 2)
+    await append(suncoop, 0)
+    events = await take(suncoop, 2, after=positions[4], next_sequences={"gridco": 5, "suncoop": 0})
+    assert names(events[:1]) == [("suncoop", 0)]
+    assert isinstance(events[1], Removed)
+    assert (events[1].member, events[1].sequence) == ("gridco", 2)
+
+
+async def test_nothing_is_expected_of_members_that_are_not_named(gridco, suncoop):
+    await append(suncoop, 0, 7)
+    async with Follower(gridco, next_sequences={"gridco": 0}) as follower:
+        await follower.count(2)
+        await append(suncoop, 9)
+        assert names(await follower.count(3)) == [("suncoop", 0), ("suncoop", 7), ("suncoop", 9)]
 
 
 async def test_an_overwritten_entry_is_reported_to_those_who_read_and_who_come(world, gridco, suncoop):

@@ -319,7 +319,9 @@ def test_a_changed_header_of_a_record_is_named_by_record(copy):
 
 def test_a_changed_header_of_a_rejected_record_is_named_by_record(copy):
     def change(kept):
-        headers = [make_record("bravo", "forged").header_bytes if n == 1 else h for n, h in enumerate(kept.batch.headers)]
+        headers = [
+            make_record("bravo", "forged").header_bytes if n == 1 else h for n, h in enumerate(kept.batch.headers)
+        ]
         return replace(kept, batch=replace(kept.batch, headers=tuple(headers)))
 
     assert [(f.height, f.item) for f in forge(copy, 2, change).findings] == [(2, 1)]

@@ -7,7 +7,7 @@ position belongs to one entry, and no honest member writes two at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from consortium.adapters.etcd.listing import Listed
 from consortium.model.blocks import LogEntry
@@ -21,10 +21,12 @@ class Delivery:
 
     def __init__(self, after: int, next_sequences: Mapping[str, int]) -> None:
         self._place = (after, _AFTER_ALL_KEYS)
+        # Of these alone: what stands under anybody else's name follows no rule that a gap could break.
         self._next = dict(next_sequences)
         self._begun: set[str] = set()
         self._last_appended = after
         self._standing: dict[bytes, Listed] = {}
+        self._listed = False
 
     @property
     def position(self) -> int:
@@ -35,13 +37,31 @@ class Delivery:
         """Whether it comes after all that was delivered."""
         return entry.place > self._place
 
-    def trimmed(self, entries: Iterable[Listed]) -> list[Trimmed]:
-        """The members whose next batch is missing from a listing that holds later ones."""
-        firsts: dict[str, int] = {}
-        for entry in entries:
-            if self._next.get(entry.member, entry.sequence + 1) <= entry.sequence:
-                firsts[entry.member] = min(entry.sequence, firsts.get(entry.member, entry.sequence))
-        return [gap for member in sorted(firsts) for gap in self._gap(member, firsts[member])]
+    def trimmed(self, entries: Sequence[Listed]) -> list[Trimmed]:
+        """The members of whom a listing shows that their next batch was there, and is no more.
+
+        Either it holds later ones, or not even the one before: a member never trims its newest, so there was a newer.
+        """
+        found: list[Trimmed] = []
+        for member, expected in sorted(self._next.items()):
+            known = [entry.sequence for entry in entries if entry.member == member and entry.sequence >= expected - 1]
+            later = [sequence for sequence in known if sequence >= expected]
+            if later:
+                found += self._gap(member, min(later))
+            elif expected and not known:
+                found.append(Trimmed(member, expected, expected))
+        return found
+
+    def holes(self, entries: Sequence[Listed], revision: int) -> list[Removed]:
+        """Batches that a reading's first listing lacks between others of the same member: trimming leaves no holes."""
+        if self._listed:
+            return []
+        found = []
+        for member, expected in sorted(self._next.items()):
+            standing = {entry.sequence for entry in entries if entry.member == member}
+            known = range(min(standing, default=expected), expected)
+            found += [Removed(member, sequence, revision) for sequence in known if sequence not in standing]
+        return found
 
     def written(self, entry: Listed, data: bytes) -> list[LogEvent]:
         """An entry's key was put."""
@@ -53,7 +73,8 @@ class Delivery:
         # A member of whom the log held nothing at all may turn out to have been trimmed only now.
         gap = [] if entry.member in self._begun else self._gap(entry.member, entry.sequence)
         self._begun.add(entry.member)
-        self._next[entry.member] = max(entry.sequence + 1, self._next.get(entry.member, 0))
+        if entry.member in self._next:
+            self._next[entry.member] = max(entry.sequence + 1, self._next[entry.member])
         return [*gap, Appended(LogEntry(entry.member, entry.sequence, entry.position, data))]
 
     def removed(self, entry: Listed) -> Removed:
@@ -71,6 +92,7 @@ class Delivery:
         gone = sorted(self._standing.keys() - standing.keys())
         removed = [Removed(self._standing[key].member, self._standing[key].sequence, revision) for key in gone]
         self._standing = standing
+        self._listed = True
         self._place = (revision, _AFTER_ALL_KEYS)
         return removed
 

@@ -91,12 +91,13 @@ class Reading:
     async def _deliver(self, entries: list[Listed], revision: int) -> AsyncGenerator[LogEvent, None]:
         for trimmed in self._delivery.trimmed(entries):
             yield trimmed
+        holes = self._delivery.holes(entries, revision)
         new = [entry for entry in entries if self._delivery.is_new(entry)]
         async with aclosing(fetch(self._connection, new, revision, self._fetches)) as fetched:
             async for entry, data in fetched:
                 for event in self._delivery.written(entry, data):
                     yield event
-        for removed in self._delivery.listed(entries, revision):
+        for removed in [*holes, *self._delivery.listed(entries, revision)]:
             yield removed
 
     async def _watch(self, start_revision: int) -> AsyncGenerator[LogEvent, None]:

@@ -27,7 +27,9 @@ class PostgresLedger:
         self._database = database
 
     async def load(self, genesis: Genesis) -> LedgerState:
-        async with self._database.node() as conn:
+        async with self._database.node() as conn, conn.transaction():
+            # One snapshot: the node's own check loads while the node commits.
+            await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return await loading.load(conn, genesis)
 
     async def taken(self, ids: Sequence[bytes]) -> Collection[bytes]:

@@ -101,9 +101,9 @@ class PostgresParty:
             cursor = await conn.execute(_FIND.format(filters=filters), values, binary=True)
             return held_of(await cursor.fetchall())
 
-    async def missing(self, limit: int) -> Sequence[MissingRecord]:
-        query = "SELECT tree_index, id, author FROM node.missing ORDER BY tree_index LIMIT %b"
-        return [MissingRecord(*row) for row in await self._database.rows(query, [limit])]
+    async def missing(self, limit: int, after: int = -1) -> Sequence[MissingRecord]:
+        query = "SELECT tree_index, id, author FROM node.missing WHERE tree_index > %b ORDER BY tree_index LIMIT %b"
+        return [MissingRecord(*row) for row in await self._database.rows(query, [after, limit])]
 
     async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
         async with self._database.node() as conn, conn.pipeline(), conn.transaction():

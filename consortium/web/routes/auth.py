@@ -8,12 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from consortium.errors import InvalidRequest, NotAuthenticated, StoreUnavailable
 from consortium.web.callers import IssuedToken, ServicesDep
+from consortium.web.problems import documented
 
 router = APIRouter(prefix="/v1/auth", tags=["auth"])
 
 _TOKEN = "eyJhbGciOiJFZERTQSIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJob21lLTAxIn0.c2lnbmF0dXJl"  # noqa: S105 - an example
-_REFUSAL: dict[int | str, dict[str, Any]] = {401: {"description": "Not authenticated; the answer never says why."}}
+_REFUSAL: dict[int | str, dict[str, Any]] = documented(NotAuthenticated, InvalidRequest, StoreUnavailable)
 
 Name = Annotated[str, Field(min_length=1, max_length=64, description="The account's name.", examples=["home-01"])]
 Time = Annotated[datetime, Field(description="UTC, RFC 3339.", examples=["2017-06-15T12:00:00Z"])]
@@ -81,7 +83,11 @@ async def login(body: LoginRequest, response: Response, services: ServicesDep) -
     return _token(issued, response)
 
 
-@router.post("/challenge", summary="Ask for a challenge to sign (staff, machines, auditors)")
+@router.post(
+    "/challenge",
+    responses=documented(InvalidRequest),
+    summary="Ask for a challenge to sign (staff, machines, auditors)",
+)
 async def challenge(body: ChallengeRequest, response: Response, services: ServicesDep) -> ChallengeResponse:
     """A fresh text, good for one minute and one answer."""
     made = await services.logins.challenge(body.name)
@@ -96,7 +102,7 @@ async def answer(body: AnswerRequest, response: Response, services: ServicesDep)
     return _token(issued, response)
 
 
-@router.get("/jwks", summary="The node's public token keys")
+@router.get("/jwks", responses=documented(), summary="The node's public token keys")
 async def jwks(response: Response, services: ServicesDep) -> JwksResponse:
     """With these anybody can check a token of this node."""
     response.headers["cache-control"] = "public, max-age=300"

@@ -9,35 +9,56 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import pydantic_core
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, BeforeValidator
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from consortium.energy.metering import Reading, to_ms, to_rfc3339
-from consortium.errors import ConsortiumError, InvalidRequest, NotReady, PayloadTooLarge
+from consortium.energy.metering import require_rfc3339, to_ms, to_rfc3339
+from consortium.errors import (
+    CommitmentMismatch,
+    ConsortiumError,
+    DeadlineExceeded,
+    Forbidden,
+    IdConflict,
+    InvalidRequest,
+    LogUnavailable,
+    NotAuthenticated,
+    NotFound,
+    NotReady,
+    PayloadTooLarge,
+    StoreUnavailable,
+    UnknownParty,
+)
 from consortium.model.names import parse_record_id
 from consortium.model.records import Accepted
 from consortium.pipeline import read
 from consortium.pipeline.submit import Answer, Submission, Wait
 from consortium.ports import Caller
+from consortium.web import examples
 from consortium.web.callers import caller
-from consortium.web.problems import problem_of
+from consortium.web.problems import documented, problem_of, reported
 from consortium.web.services import Services
 
 MAX_RECORD_BYTES = 64 * 1024
 MAX_STREAM_LINES = 100_000
+NDJSON = "application/x-ndjson"
 _IN_FLIGHT = 8192
-_ID = "0123456789abcdef0123456789abcdef"
+_MAX_INDEX = (1 << 63) - 1
 
 router = APIRouter(prefix="/v1", tags=["records"])
 Asking = Annotated[Caller, Depends(caller)]
 Timeout = Annotated[float, Query(gt=0, le=60, alias="timeout_s", description="Time limit for the answer, seconds.")]
+Until = Annotated[Wait, Query(description="The state that the answer waits for.")]
+RecordId = Annotated[str, Path(description="32 lowercase hex digits.", examples=[examples.ID])]
+Moment = Annotated[AwareDatetime | None, BeforeValidator(lambda value: value and require_rfc3339(value))]
 
 
 class DuplexResponse(StreamingResponse):
     """Answers while the request's body is still being read: nothing but the route may take from `receive`."""
+
+    media_type = NDJSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -99,30 +120,6 @@ class HeaderOut(BaseModel):
     header: str
 
 
-_EXAMPLE = {
-    "id": _ID,
-    "type": "reading",
-    "data": {
-        "subject": "home-01@suncoop",
-        "interval_start": "2017-06-15T10:00:00-08:00",
-        "interval_s": 3600,
-        "load_wh": 1521,
-        "pv_wh": 830,
-    },
-}
-_RECORD_SCHEMA = {
-    "type": "object",
-    "required": ["type", "data"],
-    "additionalProperties": False,
-    "properties": {
-        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$", "description": "Idempotency key; made if absent."},
-        "type": {"type": "string", "enum": ["reading"]},
-        "data": Reading.model_json_schema(),
-    },
-}
-_ANSWER_EXAMPLE = {"id": _ID, "state": "accepted", "position": 57, "height": 12, "item": 0, "index": 340}
-
-
 def parse_submission(body: bytes) -> Submission:
     """A submission from JSON. Raises `InvalidRequest`, `PayloadTooLarge`."""
     if len(body) > MAX_RECORD_BYTES:
@@ -133,9 +130,8 @@ def parse_submission(body: bytes) -> Submission:
         raise InvalidRequest("the body is no JSON") from None
     if not isinstance(raw, dict):
         raise InvalidRequest("a submission is a JSON object")
-    unknown = sorted(set(raw) - {"id", "type", "data"})
-    if unknown:
-        raise InvalidRequest("unknown field", field=unknown[0][:64], hint="a submission has id, type and data")
+    if not raw.keys() <= {"id", "type", "data"}:
+        raise InvalidRequest("unknown field", hint="a submission has id, type and data")
     record_type, record_id = raw.get("type"), raw.get("id")
     if not isinstance(record_type, str) or "data" not in raw:
         raise InvalidRequest("type and data are required", field="data" if isinstance(record_type, str) else "type")
@@ -148,16 +144,23 @@ def parse_submission(body: bytes) -> Submission:
     "/records",
     summary="Submit one record",
     response_model=RecordAnswer,
-    responses={200: {"content": {"application/json": {"example": _ANSWER_EXAMPLE}}}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _RECORD_SCHEMA, "example": _EXAMPLE}},
-        }
-    },
+    responses=examples.of(examples.ANSWER)
+    | documented(
+        NotAuthenticated,
+        Forbidden,
+        IdConflict,
+        PayloadTooLarge,
+        InvalidRequest,
+        UnknownParty,
+        LogUnavailable,
+        StoreUnavailable,
+        NotReady,
+        DeadlineExceeded,
+    ),
+    openapi_extra=examples.body("application/json", examples.SUBMISSION),
 )
 async def submit(
-    request: Request, node: Node, asking: Asking, wait: Wait = Wait.APPLIED, timeout_s: Timeout = 10.0
+    request: Request, node: Node, asking: Asking, wait: Until = Wait.APPLIED, timeout_s: Timeout = 10.0
 ) -> Response:
     """Seal a record for its parties, order it, apply it, and answer with the state that `wait` names.
 
@@ -172,50 +175,65 @@ async def submit(
 @router.post(
     "/records/stream",
     summary="Submit many records",
-    responses={200: {"content": {"application/x-ndjson": {"example": json.dumps(_ANSWER_EXAMPLE)}}}},
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {"application/x-ndjson": {"schema": _RECORD_SCHEMA, "example": json.dumps(_EXAMPLE)}},
-        }
-    },
+    response_class=DuplexResponse,
+    responses=examples.of(json.dumps(examples.ANSWER) + "\n" + json.dumps(examples.PROBLEM_LINE) + "\n", NDJSON)
+    | documented(NotAuthenticated, InvalidRequest),
+    openapi_extra=examples.body(NDJSON, json.dumps(examples.SUBMISSION) + "\n"),
 )
 async def submit_many(
-    request: Request, node: Node, asking: Asking, wait: Wait = Wait.APPLIED, timeout_s: Timeout = 60.0
+    request: Request, node: Node, asking: Asking, wait: Until = Wait.APPLIED, timeout_s: Timeout = 60.0
 ) -> DuplexResponse:
     """One submission a line (NDJSON), one answer a line in the same order: an answer or a problem with `line`.
 
-    `timeout_s` bounds each line. A line that is refused does not stop the others.
+    `line` counts from 1, blank lines too; those get no answer. `timeout_s` bounds each line. A line that is refused
+    does not stop the others.
     """
-    return DuplexResponse(_stream(request, node, asking, wait, timeout_s), media_type="application/x-ndjson")
+    return DuplexResponse(_stream(request, node, asking, wait, timeout_s))
 
 
-@router.get("/records", summary="List own records", response_model=RecordPage)
+@router.get(
+    "/records",
+    summary="List own records",
+    response_model=RecordPage,
+    responses=examples.of({"records": [examples.RECORD], "next": 340})
+    | documented(NotAuthenticated, Forbidden, InvalidRequest, StoreUnavailable),
+)
 async def list_records(
     node: Node,
     asking: Asking,
-    type: Annotated[str | None, Query(max_length=64, description="Only this type.")] = None,
-    start: Annotated[datetime | None, Query(alias="from", description="Start of the period (RFC 3339).")] = None,
-    end: Annotated[datetime | None, Query(alias="to", description="End of the period, not included.")] = None,
-    after: Annotated[int, Query(ge=-1, description="Cursor: `next` of the page before.")] = -1,
-    limit: Annotated[int, Query(ge=1, le=read.MAX_PAGE)] = 100,
+    type: Annotated[str | None, Query(max_length=64, pattern="^[a-z-]+$", description="Only this type.")] = None,
+    start: Annotated[Moment, Query(alias="from", description="Start of the period (RFC 3339).")] = None,
+    end: Annotated[Moment, Query(alias="to", description="End of the period, not included.")] = None,
+    after: Annotated[int, Query(ge=-1, le=_MAX_INDEX, description="Cursor: `next` of the page before.")] = -1,
+    limit: Annotated[int, Query(ge=1, le=read.MAX_PAGE, description="At most so many records.")] = 100,
 ) -> Response:
     """The records that the caller's party can open, in the order of the ledger."""
-    query = read.Query(type, _ms(start, "from"), _ms(end, "to"), after, limit)
+    query = read.Query(type, _ms(start), _ms(end), after, limit)
     found, last = await node.reader.list(asking, query)
     page = {"records": [_record_out(record) for record in found], "next": last}
     return Response(json.dumps(page), media_type="application/json")
 
 
-@router.get("/records/{id}", summary="Read one record", response_model=RecordOut)
-async def get_record(id: str, node: Node, asking: Asking) -> Response:
+@router.get(
+    "/records/{id}",
+    summary="Read one record",
+    response_model=RecordOut,
+    responses=examples.of(examples.RECORD)
+    | documented(NotAuthenticated, NotFound, InvalidRequest, CommitmentMismatch, StoreUnavailable),
+)
+async def get_record(id: RecordId, node: Node, asking: Asking) -> Response:
     """A record that the caller's party can open; 404 for any other, whether it exists or not."""
     record = await node.reader.get(asking, parse_record_id(id))
     return Response(json.dumps(_record_out(record)), media_type="application/json")
 
 
-@router.get("/records/{id}/header", summary="A record's public header")
-async def get_header(id: str, node: Node, asking: Asking) -> HeaderOut:
+@router.get(
+    "/records/{id}/header",
+    summary="A record's public header",
+    responses=examples.of(examples.HEADER)
+    | documented(NotAuthenticated, Forbidden, NotFound, InvalidRequest, StoreUnavailable),
+)
+async def get_header(id: RecordId, node: Node, asking: Asking) -> HeaderOut:
     """What every member's node knows of a record: that it exists, when, by which member, its size class."""
     stored = await node.reader.header(asking, parse_record_id(id))
     header, verdict = stored.header, stored.verdict
@@ -239,9 +257,10 @@ async def get_header(id: str, node: Node, asking: Asking) -> HeaderOut:
     "/records/{id}/receipt",
     summary="A receipt that verifies offline",
     response_class=PlainTextResponse,
-    responses={200: {"content": {"text/plain": {"example": "c2sp.org/tlog-proof@v1\nextra ...\nindex 340\n...\n"}}}},
+    responses=examples.of(examples.RECEIPT, "text/plain")
+    | documented(NotAuthenticated, NotFound, InvalidRequest, NotReady, StoreUnavailable),
 )
-async def get_receipt(id: str, node: Node, asking: Asking, timeout_s: Timeout = 10.0) -> PlainTextResponse:
+async def get_receipt(id: RecordId, node: Node, asking: Asking, timeout_s: Timeout = 10.0) -> PlainTextResponse:
     """C2SP tlog-proof@v1: inclusion proof, checkpoint and a quorum's cosignatures, waited for if need be."""
     verdict, header = await node.reader.accepted(asking, parse_record_id(id))
     receipt = await node.prover.receipt(verdict.index, header)
@@ -281,12 +300,8 @@ def _record_out(record: read.ReadableRecord) -> dict[str, Any]:
     }
 
 
-def _ms(moment: datetime | None, field: str) -> int | None:
-    if moment is None:
-        return None
-    if moment.tzinfo is None:
-        raise InvalidRequest("a time needs its offset, for example Z", field=field)
-    return to_ms(moment)
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else to_ms(moment)
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -300,20 +315,21 @@ async def _body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _lines(request: Request) -> AsyncIterator[bytes]:
-    """The non-empty lines of a body."""
-    rest = bytearray()
+async def _lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines of a body that are not blank, with their numbers from 1.
+
+    Of one that is longer than a record may be only so much is kept that it shows.
+    """
+    rest, done = b"", 0
     async for chunk in request.stream():
-        rest += chunk
-        *lines, tail = rest.split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield bytes(line)
-        rest = bytearray(tail)
-        if len(rest) > MAX_RECORD_BYTES:
-            raise PayloadTooLarge(f"a record is at most {MAX_RECORD_BYTES:,} bytes")
-    if rest.strip():
-        yield bytes(rest)
+        *lines, tail = (rest + chunk).split(b"\n")
+        for number, line in enumerate(lines, done + 1):
+            if line and not line.isspace():
+                yield number, line
+        done += len(lines)
+        rest = tail[: MAX_RECORD_BYTES + 1]
+    if rest and not rest.isspace():
+        yield done + 1, rest
 
 
 async def _stream(
@@ -352,8 +368,7 @@ async def _take(
 ) -> None:
     number = 0
     try:
-        async for line in _lines(request):
-            number += 1
+        async for number, line in _lines(request):
             if number > MAX_STREAM_LINES:
                 raise PayloadTooLarge(f"a stream is at most {MAX_STREAM_LINES:,} lines")
             await room.acquire()
@@ -373,8 +388,8 @@ async def _one(
 ) -> str:
     try:
         return _answer_json(await node.submitter.submit(asking, parse_submission(line), wait, timeout_s)) + "\n"
-    except ConsortiumError as error:
-        return _problem_line(error, number)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other lines have their answers
+        return _problem_line(reported(error), number)
     finally:
         room.release()
 

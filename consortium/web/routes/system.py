@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from consortium.web.problems import problem_response
+from consortium.errors import Forbidden, NotAuthenticated, NotReady, StoreUnavailable
+from consortium.web import examples
+from consortium.web.problems import documented, problem_of, problem_response
 from consortium.web.routes.records import Asking, Node
 
 router = APIRouter(tags=["system"])
@@ -36,30 +39,43 @@ class Status(BaseModel):
     peers: dict[str, dict[str, Any]]
 
 
-@router.get("/v1/status", summary="Height, root, lag, alarms", response_model=Status)
+@router.get(
+    "/v1/status",
+    summary="Height, root, lag, alarms",
+    response_model=Status,
+    responses=examples.of(examples.STATUS) | documented(NotAuthenticated, Forbidden, StoreUnavailable),
+)
 async def status(node: Node, asking: Asking) -> dict[str, Any]:
     """The node's status; for every signed-in caller."""
     node.access.require_status(asking)
     return node.node.status()
 
 
-@router.get("/healthz", summary="The process answers")
+@router.get("/healthz", summary="The process answers", responses=examples.of({"status": "ok"}) | documented())
 async def healthz() -> dict[str, str]:
     """Liveness."""
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="The node takes records and answers reads")
+@router.get(
+    "/readyz",
+    summary="The node takes records and answers reads",
+    responses=examples.of({"status": "ready"}) | documented(NotReady),
+)
 async def readyz(node: Node) -> Response:
     """Readiness: the store answers, the ledger is applied up to the log's head, nothing was tampered with."""
     reason = await node.node.unready()
     if reason:
-        body = {"type": "urn:consortium:problem:not-ready", "title": "Not ready", "status": 503, "detail": reason}
-        return problem_response(503, body)
+        return problem_response(*problem_of(NotReady(reason)))
     return Response('{"status":"ready"}', media_type="application/json")
 
 
-@router.get("/metrics", summary="Prometheus metrics")
+@router.get(
+    "/metrics",
+    summary="Prometheus metrics",
+    response_class=PlainTextResponse,
+    responses=examples.of(examples.METRICS, "text/plain") | documented(),
+)
 async def metrics(node: Node) -> Response:
     """Prometheus text format; no names of users, no payloads."""
     return Response(generate_latest(node.node.metrics.registry), media_type=CONTENT_TYPE_LATEST)

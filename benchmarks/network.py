@@ -1,0 +1,80 @@
+"""The network under load: three members' nodes, three etcd and Postgres, all on this machine, everything durable."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from benchmarks.load import Result, Spec, Target
+from consortium.devnet.demo import clean_directory
+from consortium.devnet.network import Devnet, MemberPlan
+from consortium.devnet.postgres import EmbeddedPostgres
+from consortium.devnet.processes import Processes
+from consortium.errors import OperatorError
+
+HOMES = 10
+PLANS = (
+    MemberPlan("gridco", ("grid-operator", "utility"), users=tuple(f"site-{n:02d}" for n in range(HOMES))),
+    MemberPlan("suncoop", ("cooperative",), users=tuple(f"home-{n:02d}" for n in range(HOMES))),
+    MemberPlan("cityretail", ("retailer",), users=tuple(f"flat-{n:02d}" for n in range(HOMES))),
+)
+_TOKEN_TTL_S = 86_400
+
+
+@asynccontextmanager
+async def network(directory: Path) -> AsyncIterator[Devnet]:
+    """The network, started; everything is stopped and removed at the end."""
+    clean_directory(directory)
+    directory = directory.resolve()
+    postgres = EmbeddedPostgres(directory / "postgres")
+    postgres.start()
+    try:
+        with Processes(directory / "processes") as processes:
+            net = Devnet(directory, processes, postgres, PLANS, settings={"token_ttl_s": _TOKEN_TTL_S})
+            await net.prepare()
+            await net.start()
+            yield net
+    finally:
+        postgres.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def targets(net: Devnet) -> list[Target]:
+    """Where the load goes: each node with a token of its meters and the homes that they read."""
+    found = []
+    for plan in net.plans:
+        token = await net.sign_in(net.person(f"{plan.name}-meters"))
+        subjects = [f"{user}@{plan.name}" for user in plan.users]
+        found.append(Target(net.nodes[plan.name].port, subjects, token))
+    return found
+
+
+async def run_load(spec: Spec) -> Result:
+    """The load in a process of its own. Raises `OperatorError` if it fails, or if a record was not accepted."""
+    output = await child("benchmarks.load", json.dumps(asdict(spec)))
+    result = Result(**json.loads(output))
+    if result.failed:
+        raise OperatorError(f"{result.failed} of {result.records + result.failed} records were not accepted")
+    return result
+
+
+async def child(module: str, given: str) -> str:
+    """What a module prints that runs in a process of its own and is given a text on standard input."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        output, _ = await process.communicate(given.encode())
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise OperatorError(f"{module} ended with code {process.returncode}")
+    return output.decode()
