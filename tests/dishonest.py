@@ -39,10 +39,19 @@ class TwoFaced:
     plaintexts: tuple[bytes, bytes]
 
 
-def two_faced(author: str, record_id: bytes, first: Sequence[Recipient], second: Sequence[Recipient]) -> TwoFaced:
-    """A record whose commitment is to the plaintext that `first` sees; `second` gets keys to another."""
+def two_faced(
+    author: str,
+    record_id: bytes,
+    first: Sequence[Recipient],
+    second: Sequence[Recipient],
+    said: bytes = b"energy 1000 Wh at 10 EUR",
+) -> TwoFaced:
+    """A record whose commitment is to the plaintext that `first` sees; `second` gets keys to another.
+
+    The first plaintext has 252 bytes and begins with `said`, which fills up to 124 of them; 128 are noise.
+    """
     aad = encode([1, record_id, author, SEALED, 0])
-    keys, body = next(_attempts(record_id, aad))
+    keys, body = next(_attempts(record_id, aad, said))
     plaintexts = tuple(unpad(_decrypt(body, aad, _encryption_key(key, record_id))) for key in keys)
     slots = sorted(
         (_hint(recipient, record_id), _wrap(recipient, key))
@@ -66,9 +75,9 @@ def _wrap(recipient: Recipient, key: bytes) -> bytes:
     return nonce + bindings.crypto_box_easy_afternm(box, nonce, recipient.pair)
 
 
-def _attempts(record_id: bytes, aad: bytes) -> Iterator[tuple[tuple[bytes, bytes], bytes]]:
+def _attempts(record_id: bytes, aad: bytes, said: bytes) -> Iterator[tuple[tuple[bytes, bytes], bytes]]:
     for one, two in _collisions(record_id):
-        body = _solve(_encryption_key(one, record_id), _encryption_key(two, record_id), aad)
+        body = _solve(_encryption_key(one, record_id), _encryption_key(two, record_id), aad, said)
         if body is not None:
             yield (one, two), body
 
@@ -90,10 +99,10 @@ def _collisions(record_id: bytes) -> Iterator[tuple[bytes, bytes]]:
         seen[stream[:3]].append((stream[3], key))
 
 
-def _solve(one: bytes, two: bytes, aad: bytes) -> bytes | None:
+def _solve(one: bytes, two: bytes, aad: bytes, said: bytes) -> bytes | None:
     streams = _stream(one, _SIZE), _stream(two, _SIZE)
     length = bytes([0, 0, 0, 252])
-    said_first = (length + b"energy 1000 Wh at 10 EUR").ljust(128, b" ")
+    said_first = (length + said).ljust(128, b" ")
     body = bytearray(_xor(said_first, streams[0][:128]) + bytes(16) + bytes(112))
     other_length = _xor(bytes(body[:4]), streams[1][:4])[3]
     said_second = b"energy 1000 Wh at 99 EUR".ljust(other_length + 4 - 144, b" ").ljust(112, b"\0")

@@ -13,7 +13,8 @@ from consortium.crypto.sealing import Wrap
 from consortium.energy.metering import read_payload
 from consortium.errors import CommitmentMismatch, Malformed, StoreUnavailable
 from consortium.ledger.transition import Transition
-from consortium.model.records import Applied, Header, parse_header
+from consortium.model.blocks import AcceptedRecord, RejectedRecord
+from consortium.model.records import Header, parse_header
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
 from consortium.ports import HeldRecord, IndexEntry, PartyStore
@@ -105,14 +106,19 @@ class Indexer:
     def _tell(self, step: Transition) -> None:
         if step.block.member != self._member:
             return
-        verdicts: list[Applied] = [r.verdict for r in step.accepted]
-        verdicts += [r.verdict for r in step.rejected]
-        for verdict in verdicts:
-            self._orderer.record_applied(verdict)
+        records: tuple[AcceptedRecord | RejectedRecord, ...] = (*step.accepted, *step.rejected)
+        for record in records:
+            self._orderer.record_applied(record.verdict, record.header_bytes, step.block.position)
         self._orderer.batch_applied(step.block.sequence)
 
+    def _lines(self, held: HeldRecord) -> list[IndexEntry]:
+        own = self._orderer.indexed(held.id, held.header_bytes)
+        if own is None:
+            return index_lines(self._opener, held, self._fault)
+        return [IndexEntry(held.index, party, own.type, own.start_ms) for party in own.parties]
+
     async def _index(self, held: Sequence[HeldRecord]) -> None:
-        lines = [line for record in held for line in index_lines(self._opener, record, self._fault)]
+        lines = [line for record in held for line in self._lines(record)]
         while True:
             try:
                 await self._party.add_index(lines, held[-1].index + 1)

@@ -26,7 +26,6 @@ from consortium.errors import InvalidRequest
 from consortium.ledger import witnessing
 from consortium.model.members import Genesis
 
-_SHOWN = 20
 Database = Annotated[str | None, typer.Option(envvar="CONSORTIUM_DATABASE_URL", help="The node's database.")]
 GenesisFile = Annotated[Path | None, typer.Option("--genesis", envvar="CONSORTIUM_GENESIS", help="The genesis file.")]
 
@@ -119,12 +118,11 @@ def _show(report: AuditReport) -> None:
         "findings": len(report.findings),
     }
     console.print(pairs(counts))
-    for refused in report.refused[:_SHOWN]:
+    for refused in report.refused:
         place = f"block {refused.height}" + ("" if refused.item is None else f", record {refused.item}")
         what = "batch" if refused.item is None else refused.id.hex() or "no id"
-        console.print(f"refused: {place}: {what} of {refused.member or 'nobody'}: {refused.reason}", soft_wrap=True)
-    if len(report.refused) > _SHOWN:
-        console.print(f"refused: {len(report.refused) - _SHOWN} more")
+        line = f"refused: {place}: {what} of {refused.member or 'nobody'}: {refused.reason}"
+        console.print(escape(line), soft_wrap=True)
     for finding in report.findings:
         console.print(f"[red]does not hold:[/red] {escape(str(finding))}", soft_wrap=True)
     if report.sound:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nacl import bindings
 from nacl.exceptions import CryptoError
@@ -19,7 +20,7 @@ from consortium.crypto import hints as hint_functions
 from consortium.crypto.hashing import keyed, sha256
 from consortium.crypto.padding import pad, unpad
 from consortium.errors import CommitmentMismatch, Malformed
-from consortium.model.encoding import encode
+from consortium.model.encoding import encode_flat
 from consortium.model.names import Party
 from consortium.model.records import MAX_SLOTS, Draft, Header, SealedRecord, SectionSeal
 
@@ -60,6 +61,7 @@ class Wrap:
     sealed_keys: bytes | None = None
 
 
+@lru_cache(maxsize=65_536)
 def party_tag(party: Party) -> bytes:
     """16 bytes that stand for a party inside a wrap."""
     return keyed(str(party).encode(), key=bytes(32), person=b"consortium party", size=TAG_BYTES)
@@ -157,7 +159,7 @@ def _subkey(key: bytes, person: bytes, record_id: bytes) -> bytes:
 
 
 def _aad(record_id: bytes, author: str, kind: str, section: int) -> bytes:
-    return encode([1, record_id, author, kind, section])
+    return encode_flat([1, record_id, author, kind, section])
 
 
 def _encrypt(padded: bytes, key: bytes, draft: Draft, number: int) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consortium.errors import Malformed
-from consortium.model.encoding import decode_shape, encode
+from consortium.model.encoding import decode_flat, encode_flat
 from consortium.model.names import is_name
 from consortium.model.records import DIGEST_BYTES, MAX_TIME_MS, SealedRecord
 
@@ -33,7 +33,7 @@ class BatchHead:
 
     def encoded(self) -> bytes:
         """The bytes that are signed, after `BATCH_CONTEXT`."""
-        return encode(
+        return encode_flat(
             [
                 BATCH_VERSION,
                 self.network,
@@ -50,7 +50,7 @@ class BatchHead:
 
 def parse_head(data: bytes) -> BatchHead:
     """A head from its bytes, every field checked. Raises `Malformed`."""
-    raw = decode_shape(data)
+    raw = decode_flat(data)
     if type(raw) is not tuple or len(raw) != 9 or type(raw[0]) is not int or raw[0] != BATCH_VERSION:
         raise Malformed("unknown batch version")
     _, network, channel, epoch, member, sequence, created, count, root = raw
@@ -67,7 +67,7 @@ def parse_head(data: bytes) -> BatchHead:
 
 def encode_batch(head: bytes, signature: bytes, records: Sequence[SealedRecord]) -> bytes:
     """The value that is appended to the log."""
-    return encode([head, signature, [[r.header_bytes, list(r.bodies), r.wraps] for r in records]])
+    return encode_flat([head, signature, [[r.header_bytes, list(r.bodies), r.wraps] for r in records]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class WireRecord:
 
     def encoded(self) -> bytes:
         """Its bytes, as evidence keeps them."""
-        return encode([self.header, list(self.bodies), self.wraps])
+        return encode_flat([self.header, list(self.bodies), self.wraps])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class WireBatch:
 
 def parse_batch(data: bytes) -> WireBatch:
     """A batch from the log's bytes. Raises `Malformed`."""
-    raw = decode_shape(data)
+    raw = decode_flat(data)
     if type(raw) is not tuple or len(raw) != 3:
         raise Malformed("a batch has three parts")
     head, signature, records = raw
@@ -105,7 +105,7 @@ def parse_batch(data: bytes) -> WireBatch:
 
 def parse_wire_record(data: bytes) -> WireRecord:
     """The inverse of `WireRecord.encoded`. Raises `Malformed`."""
-    return _wire_record(decode_shape(data))
+    return _wire_record(decode_flat(data))
 
 
 def _wire_record(raw: Any) -> WireRecord:

@@ -11,7 +11,7 @@ from typing import Any
 
 from consortium.errors import Malformed
 from consortium.model import names
-from consortium.model.encoding import decode_shape, encode
+from consortium.model.encoding import decode_flat, encode_flat
 from consortium.model.names import Party
 
 HEADER_VERSION = 1
@@ -75,7 +75,7 @@ class Header:
     def encoded(self) -> bytes:
         """The header's bytes: the leaf of the tree, and what the batch signature covers."""
         seals = [[s.commitment, s.digest, s.size_class] for s in self.sections]
-        return encode(
+        return encode_flat(
             [
                 HEADER_VERSION,
                 self.id,
@@ -96,7 +96,7 @@ class Header:
 
 def parse_header(data: bytes) -> Header:
     """A header from its bytes, every field checked. Raises `Malformed`."""
-    raw = decode_shape(data)
+    raw = decode_flat(data)
     if type(raw) is not tuple or len(raw) != 9:
         raise Malformed("a header has nine fields")
     version, rid, kind, author, created, seals, hints, wraps_digest, body = raw

@@ -24,6 +24,7 @@ from consortium.ports import Clock, KeyCustody, LedgerStore, OrderingLog
 _ENVELOPE = 4096
 _APPEND_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
+_GATHER_S = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,42 @@ class AlreadyKnown:
     id: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What this node's index will say of a record: who sealed it knows, and need not open it again.
+
+    `parties` are the blinded tags of the parties of this node that may open it.
+    """
+
+    type: str
+    start_ms: int
+    parties: tuple[bytes, ...]
+
+
 @dataclass(slots=True)
 class Ticket:
-    """A record on its way. `ordered` and `applied` are set once; `applied` after this node can also read it."""
+    """A record on its way. `ordered` and `applied` are set once, in this order; `applied` after this node can also
+    read the record. Both are `AlreadyKnown` if nothing was ordered.
+    """
 
     record: SealedRecord
+    indexed: Indexed | None
     ordered: asyncio.Future[Ordered | AlreadyKnown]
-    applied: asyncio.Future[Applied]
+    applied: asyncio.Future[Applied | AlreadyKnown]
+
+    def settle(self, ordered: Ordered | AlreadyKnown, applied: Applied | AlreadyKnown) -> None:
+        """It is over."""
+        if not self.ordered.done():
+            self.ordered.set_result(ordered)
+        if not self.applied.done():
+            self.applied.set_result(applied)
+
+    def fail(self, error: Exception) -> None:
+        """It will never be ordered."""
+        for future in (self.ordered, self.applied):
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # seen: asyncio complains of failures that nobody waited for
 
 
 @dataclass(slots=True)
@@ -71,6 +101,8 @@ class Orderer:
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._queue: deque[Ticket] = deque()
+        self._wanted = 1
+        self._usual = 1
         self._wake = asyncio.Event()
         self._under_way: dict[bytes, Ticket] = {}
         self._applied_sequence = -1
@@ -78,13 +110,19 @@ class Orderer:
         self.failure: Tampering | None = None
         self.metrics = OrderMetrics()
 
-    def submit(self, record: SealedRecord) -> Ticket:
+    def submit(self, record: SealedRecord, indexed: Indexed | None = None) -> Ticket:
         """Queue a record; the ticket tells what becomes of it."""
         loop = asyncio.get_running_loop()
-        ticket = Ticket(record, loop.create_future(), loop.create_future())
+        ticket = Ticket(record, indexed, loop.create_future(), loop.create_future())
         self._queue.append(ticket)
-        self._wake.set()
+        if len(self._queue) >= self._wanted:
+            self._wake.set()
         return ticket
+
+    def indexed(self, record_id: bytes, header_bytes: bytes) -> Indexed | None:
+        """What the index will say of an own record under way, if it is the very one that was sealed here."""
+        ticket = self._under_way.get(record_id)
+        return ticket.indexed if ticket is not None and ticket.record.header_bytes == header_bytes else None
 
     @property
     def backlog(self) -> int:
@@ -96,11 +134,15 @@ class Orderer:
         self._applied_sequence = max(self._applied_sequence, sequence)
         self._applied.set()
 
-    def record_applied(self, verdict: Applied) -> None:
-        """Hear that this node applied, and can read, a record of its own."""
-        ticket = self._under_way.pop(verdict.id, None)
-        if ticket is not None and not ticket.applied.done():
-            ticket.applied.set_result(verdict)
+    def record_applied(self, verdict: Applied, header_bytes: bytes, position: int) -> None:
+        """Hear that this node applied, and can read, a record of its own that stands at `position`.
+
+        Another record of the same id (of an earlier life of this node) is not the one that was submitted.
+        """
+        ticket = self._under_way.get(verdict.id)
+        if ticket is not None and ticket.record.header_bytes == header_bytes:
+            del self._under_way[verdict.id]
+            ticket.settle(Ordered(verdict.id, position), verdict)
 
     async def run(self, next_sequence: int) -> None:
         """Order for ever, from `next_sequence` on. Returns only after `failure` is set."""
@@ -116,21 +158,32 @@ class Orderer:
                     self.failure = error
                     self._abandon(tickets, error)
                     return
-                self._queue.extendleft(reversed(tickets))
+                self._queue.extendleft(reversed([t for t in tickets if not t.applied.done()]))
             sequence += 1
 
     async def _collect(self) -> list[Ticket]:
         """Wait for records, at most a heartbeat long, and take what fits into one batch."""
         while True:
-            if not self._queue:
-                self._wake.clear()
-                try:
-                    await asyncio.wait_for(self._wake.wait(), self._heartbeat_s)
-                except TimeoutError:
-                    return []
+            if not await self._until_queued(1, self._heartbeat_s):
+                return []
+            await self._until_queued(self._usual, _GATHER_S)
             tickets = await self._drop_known(self._take())
             if tickets:
+                self._usual = len(tickets)
                 return tickets
+
+    async def _until_queued(self, count: int, timeout_s: float) -> bool:
+        """Wait until so many records are queued, at most `timeout_s`; whether they are."""
+        if len(self._queue) < count:
+            self._wanted = count
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), timeout_s)
+            except TimeoutError:
+                return False
+            finally:
+                self._wanted = 1
+        return True
 
     def _take(self) -> list[Ticket]:
         tickets: list[Ticket] = []
@@ -151,7 +204,7 @@ class Orderer:
             record_id = ticket.record.header.id
             if record_id in taken:
                 self._under_way.pop(record_id, None)
-                ticket.ordered.set_result(AlreadyKnown(record_id))
+                ticket.settle(AlreadyKnown(record_id), AlreadyKnown(record_id))
             else:
                 fresh.append(ticket)
         return fresh
@@ -217,6 +270,5 @@ class Orderer:
 
     def _abandon(self, tickets: list[Ticket], error: Tampering) -> None:
         for ticket in [*tickets, *self._queue]:
-            if not ticket.ordered.done():
-                ticket.ordered.set_exception(error)
+            ticket.fail(error)
         self._queue.clear()

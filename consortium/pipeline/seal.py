@@ -9,6 +9,9 @@ from consortium.model.names import Party
 from consortium.model.records import Draft, SealedRecord
 from consortium.ports import KeyCustody
 
+MAX_RECIPIENTS = 65_536
+"""So many parties and their keys are remembered."""
+
 
 class Sealer:
     """Seals drafts with the member's keys. `entropy` gives random bytes (the operating system's, in a node)."""
@@ -17,6 +20,7 @@ class Sealer:
         self._genesis = genesis
         self._custody = custody
         self._entropy = entropy
+        self._recipients: dict[Party, Recipient] = {}
 
     def seal(self, draft: Draft) -> SealedRecord:
         """The sealed record.
@@ -26,11 +30,14 @@ class Sealer:
         """
         parties = dict.fromkeys(reader for section in draft.sections for reader in section.readers)
         parties.setdefault(Party(draft.author))
-        return seal(draft, [self._recipient(party) for party in parties], self._entropy)
+        return seal(draft, [self._recipients.get(p) or self._recipient(p) for p in parties], self._entropy)
 
     def _recipient(self, party: Party) -> Recipient:
         member = self._genesis.member(party.member)
         if member is None:
             raise UnknownParty(f"{party.member} is no member of this consortium")
         keys = self._custody.pair(member.keys.encryption)
-        return Recipient(party, keys.pair, keys.hint)
+        if len(self._recipients) >= MAX_RECIPIENTS:
+            self._recipients.clear()
+        recipient = self._recipients[party] = Recipient(party, keys.pair, keys.hint)
+        return recipient

@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from consortium.crypto.hashing import sha256
 from consortium.crypto.notes import SignedNote
 from consortium.energy import catalogue
+from consortium.energy.metering import READING, Reading
 from consortium.errors import DeadlineExceeded, IdConflict, LogUnavailable, NotFound, NotReady, UnknownParty
-from consortium.model.encoding import encode
 from consortium.model.members import Genesis
 from consortium.model.names import ID_BYTES, Party
 from consortium.model.records import SEALED, Accepted, Applied, Draft, Ordered, Rejected
 from consortium.pipeline.access import Access
 from consortium.pipeline.opening import Opener
-from consortium.pipeline.order import AlreadyKnown, Orderer, Ticket
+from consortium.pipeline.order import AlreadyKnown, Indexed, Orderer, Ticket
 from consortium.pipeline.seal import Sealer
 from consortium.ports import AccountStore, Caller, Clock, LedgerStore, PartyStore
 
@@ -62,9 +61,10 @@ class Answer:
     reason: str | None = None
 
 
-@dataclass(slots=True)
-class _UnderWay:
-    fingerprint: bytes
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A submission that was taken."""
+
     draft: Draft
     ticket: Ticket
 
@@ -102,56 +102,63 @@ class Submitter:
         self._halted = halted
         self._grid = tuple(Party(m.name) for m in genesis.with_role("grid-operator"))
         self._users: set[str] = set()
-        self._under_way: dict[bytes, _UnderWay] = {}
+        self._under_way: dict[bytes, UnderWay] = {}
 
     async def submit(self, caller: Caller, submission: Submission, wait: Wait, timeout_s: float) -> Answer:
         """The record's whole way. Raises the families of `CallerError`, `LogUnavailable`, `NotReady`."""
         under_way = await self.start(caller, submission)
         return await self.finish(under_way, wait, timeout_s)
 
-    async def start(self, caller: Caller, submission: Submission) -> _UnderWay:
+    async def start(self, caller: Caller, submission: Submission) -> UnderWay:
         """Check, seal and queue. After this the record is on its way, whatever the caller does."""
-        draft = await self._draft(caller, submission)
+        self._access.require_submit(caller, submission.type)
+        content = catalogue.parse(submission.type, submission.data)
+        draft = await self._draft(submission.id, content)
         reason = self._halted()
         if reason or self._orderer.backlog > MAX_BACKLOG:
             raise NotReady(reason or "too many records wait to be ordered", hint="try again later with the same id")
-        fingerprint = _fingerprint(draft)
         known = self._under_way.get(draft.id)
         if known is not None:
-            if known.fingerprint != fingerprint:
+            if not _same(known.draft, draft):
                 raise IdConflict("this id was used for another record", hint="use a new id for another record")
             return known
-        under_way = _UnderWay(fingerprint, draft, self._orderer.submit(self._sealer.seal(draft)))
-        self._under_way[draft.id] = under_way
-        under_way.ticket.applied.add_done_callback(lambda _: self._under_way.pop(draft.id, None))
-        under_way.ticket.ordered.add_done_callback(lambda done: self._forget_unordered(draft.id, done))
+        ticket = self._orderer.submit(self._sealer.seal(draft), self._indexed(content, draft))
+        under_way = self._under_way[draft.id] = UnderWay(draft, ticket)
+        ticket.applied.add_done_callback(lambda _: self._under_way.pop(draft.id, None))
         return under_way
 
-    async def finish(self, under_way: _UnderWay, wait: Wait, timeout_s: float) -> Answer:
+    def _indexed(self, content: Reading, draft: Draft) -> Indexed:
+        """What the index will say: the parties of this node that may read, and the member itself."""
+        parties = dict.fromkeys(p for s in draft.sections for p in s.readers if p.member == self._member)
+        parties.setdefault(Party(self._member))
+        return Indexed(READING, content.start_ms, tuple(self._opener.tag(party) for party in parties))
+
+    async def finish(self, under_way: UnderWay, wait: Wait, timeout_s: float) -> Answer:
         """Wait for the state that was asked for."""
         ticket = under_way.ticket
-        stage = Wait.ORDERED
+        end = asyncio.get_running_loop().time() + timeout_s
+        awaited: asyncio.Future[Any] = ticket.ordered if wait is Wait.ORDERED else ticket.applied
+        if not awaited.done():
+            # Unlike a plain await it leaves the record's future alone when this caller goes away.
+            await asyncio.wait((awaited,), timeout=timeout_s)
+            if not awaited.done():
+                raise self._too_late(Wait.APPLIED if ticket.ordered.done() else Wait.ORDERED, timeout_s)
+        ordered, reached = ticket.ordered.result(), awaited.result()
+        if isinstance(ordered, Ordered) and wait is not Wait.WITNESSED:
+            return Answer(ordered.id, "ordered", ordered.position) if wait is Wait.ORDERED else _answer(reached, ordered)
         try:
-            async with asyncio.timeout(timeout_s):
-                ordered = await asyncio.shield(ticket.ordered)
-                stage = Wait.APPLIED
+            async with asyncio.timeout_at(end):
                 if isinstance(ordered, AlreadyKnown):
                     return await self._again(under_way.draft, wait)
-                if wait is Wait.ORDERED:
-                    return Answer(ordered.id, "ordered", ordered.position)
-                verdict = await asyncio.shield(ticket.applied)
-                stage = Wait.WITNESSED
-                return await self._answer(verdict, wait, ordered)
+                return await self._witnessed_answer(reached, ordered)
         except TimeoutError:
-            raise self._too_late(stage, timeout_s) from None
+            raise self._too_late(Wait.WITNESSED, timeout_s) from None
 
-    async def _draft(self, caller: Caller, submission: Submission) -> Draft:
-        self._access.require_submit(caller, submission.type)
-        content = catalogue.parse(submission.type, submission.data)
+    async def _draft(self, record_id: bytes | None, content: Reading) -> Draft:
         now = self._clock.now_ms()
         content.check(now)
         await self._require_user(Party.parse(content.subject))
-        record_id = submission.id if submission.id is not None else self._entropy(ID_BYTES)
+        record_id = record_id if record_id is not None else self._entropy(ID_BYTES)
         return Draft(record_id, SEALED, self._member, now, content.sections(self._grid))
 
     async def _require_user(self, subject: Party) -> None:
@@ -165,15 +172,12 @@ class Submitter:
                 return
         raise UnknownParty("the subject is no user of this member", field="data.subject")
 
-    async def _answer(self, verdict: Applied, wait: Wait, ordered: Ordered | None) -> Answer:
-        position = ordered.position if ordered else None
-        if isinstance(verdict, Rejected):
-            return Answer(verdict.id, "rejected", position, verdict.height, verdict.item, reason=verdict.reason)
-        state = "accepted"
-        if wait is Wait.WITNESSED:
-            await self._witnessed(verdict.index + 1)
-            state = "witnessed"
-        return Answer(verdict.id, state, position, verdict.height, verdict.item, verdict.index)
+    async def _witnessed_answer(self, verdict: Applied, ordered: Ordered | None) -> Answer:
+        answer = _answer(verdict, ordered)
+        if answer.index is None:
+            return answer
+        await self._witnessed(answer.index + 1)
+        return replace(answer, state="witnessed")
 
     async def _again(self, draft: Draft, wait: Wait) -> Answer:
         """The id stands on the ledger already: the same answer for the same content, a refusal for any other."""
@@ -194,11 +198,9 @@ class Submitter:
         ordered = Ordered(draft.id, block.position) if block else None
         if wait is Wait.ORDERED and ordered:
             return Answer(draft.id, "ordered", ordered.position)
-        return await self._answer(stored.verdict, wait, ordered)
-
-    def _forget_unordered(self, record_id: bytes, done: asyncio.Future[Ordered | AlreadyKnown]) -> None:
-        if done.cancelled() or done.exception() is not None or isinstance(done.result(), AlreadyKnown):
-            self._under_way.pop(record_id, None)
+        if wait is Wait.WITNESSED:
+            return await self._witnessed_answer(stored.verdict, ordered)
+        return _answer(stored.verdict, ordered)
 
     def _too_late(self, stage: Wait, timeout_s: float) -> Exception:
         limit = f"within {timeout_s:g} s"
@@ -210,7 +212,13 @@ class Submitter:
         return DeadlineExceeded(f"the record is ordered, but was not {stage} {limit}", hint=again)
 
 
-def _fingerprint(draft: Draft) -> bytes:
-    """What must be equal for a repeated id to be the same submission; the time of asking is not part of it."""
-    sections = [[s.name, s.plaintext, [str(reader) for reader in s.readers]] for s in draft.sections]
-    return sha256(encode([draft.kind, draft.author, sections]))
+def _answer(verdict: Applied, ordered: Ordered | None) -> Answer:
+    position = ordered.position if ordered else None
+    if isinstance(verdict, Rejected):
+        return Answer(verdict.id, "rejected", position, verdict.height, verdict.item, reason=verdict.reason)
+    return Answer(verdict.id, "accepted", position, verdict.height, verdict.item, verdict.index)
+
+
+def _same(one: Draft, other: Draft) -> bool:
+    """Whether two drafts of one id are the same submission; the time of asking is not part of it."""
+    return (one.kind, one.author, one.sections) == (other.kind, other.author, other.sections)

@@ -53,7 +53,6 @@ HEADER = {
     "height": 12,
     "item": 0,
     "index": 340,
-    "reason": None,
     "header": "890150" + ID + "...",
 }
 CHECKPOINT = (

@@ -133,6 +133,11 @@ async def test_a_changed_value_in_any_column_of_any_row_is_named(stores, owner):
     assert (await audit_store(*stores, GENESIS, trust_policy(GENESIS))).findings == ()
 
 
+COPY_OF_A_RECORD = (
+    "INSERT INTO ledger.records SELECT 900, {}, {}, substr(sha256(id), 1, 16), header FROM ledger.records LIMIT 1"
+)
+
+
 async def test_changed_tiles_are_named(stores, owner):
     for statement, back in [
         ("hashes = set_byte(hashes, 4000, get_byte(hashes, 4000) # 1)",) * 2,
@@ -157,11 +162,11 @@ async def test_changed_tiles_are_named(stores, owner):
         ("DELETE FROM ledger.rejections WHERE height = 2", 2),
         ("DELETE FROM ledger.refused_batches", 3),
         (
-            "INSERT INTO ledger.records SELECT 900, 6, 9, substr(sha256(id), 1, 16), header FROM ledger.records LIMIT 1",
+            COPY_OF_A_RECORD.format(6, 9),
             6,
         ),
         (
-            "INSERT INTO ledger.records SELECT 900, 77, 0, substr(sha256(id), 1, 16), header FROM ledger.records LIMIT 1",
+            COPY_OF_A_RECORD.format(77, 0),
             77,
         ),
         ("UPDATE ledger.records SET tree_index = 900 WHERE tree_index = 17", 1),

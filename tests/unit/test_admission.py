@@ -126,7 +126,7 @@ def test_the_order_of_the_checks_is_the_documented_one():
 
 
 BODIES = {
-    "changed": lambda r: broken_body(r),
+    "changed": broken_body,
     "missing": lambda r: replace(r, bodies=r.bodies[:-1]),
     "too many": lambda r: replace(r, bodies=(*r.bodies, b"")),
     "cut": lambda r: replace(r, bodies=(r.bodies[0][:-1], *r.bodies[1:])),

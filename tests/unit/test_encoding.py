@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consortium.errors import Malformed
-from consortium.model.encoding import MAX_DEPTH, decode, decode_shape, encode
+from consortium.model.encoding import MAX_DEPTH, decode, decode_flat, encode, encode_flat
 
 ints = st.integers(-(1 << 63), (1 << 63) - 1)
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -53,12 +53,24 @@ def test_the_order_of_keys_does_not_matter_and_is_the_rfcs(value):
 
 @given(st.binary(max_size=200))
 def test_random_bytes_are_malformed_or_canonical(data):
-    for function in (decode, decode_shape):
+    for read, write in ((decode, encode), (decode_flat, encode_flat)):
         try:
-            value = function(data)
+            value = read(data)
         except Malformed:
             continue
-        assert encode(value) == data
+        assert write(value) == data
+
+
+flat = st.recursive(
+    st.none() | st.booleans() | ints | st.binary() | text, lambda inner: st.lists(inner, max_size=4).map(tuple)
+)
+
+
+@given(flat)
+def test_without_maps_the_short_way_is_the_same(value):
+    data = encode(value)
+    assert encode_flat(value) == data
+    assert decode_flat(data) == decode(data) == value
 
 
 @given(plain, st.data())
@@ -164,7 +176,7 @@ def test_tags_around_random_bytes_raise_nothing_else(data):
         b"\xd8\x23",
         b"\xd8\x24",
     ):
-        for function in (decode, decode_shape):
+        for function in (decode, decode_flat):
             try:
                 function(tag + data)
             except Malformed:

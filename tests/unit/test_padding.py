@@ -39,7 +39,7 @@ def test_it_is_the_papers_formula(length):
 
 
 def test_there_are_few_size_classes():
-    classes = {len(pad(bytes(n))) for n in range(0, 8192)}
+    classes = {len(pad(bytes(n))) for n in range(8192)}
     assert len(classes) < 90, "of 8,192 lengths"
     assert min(classes) == MIN_PADDED
     assert {len(pad(bytes(n))) for n in range(253)} == {MIN_PADDED}

@@ -112,7 +112,10 @@ def test_a_quorum_of_none_or_of_one_witness():
 
 
 def test_comments_blanks_urls_and_tabs_are_as_the_specification_has_them():
-    text = f"# a comment\n\n \t # another\n\tlog\t{LOG}  https://log.example \nwitness x1 {WITNESSES['x1']} https://w.example\nquorum x1"
+    text = (
+        f"# a comment\n\n \t # another\n\tlog\t{LOG}  https://log.example \n"
+        f"witness x1 {WITNESSES['x1']} https://w.example\nquorum x1"
+    )
     policy = parse_policy(text)
     assert policy.logs == (LOG,)
     assert policy.verify(note("x1")).size == 9

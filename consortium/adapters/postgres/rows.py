@@ -9,7 +9,7 @@ from typing import Any
 from consortium.adapters.postgres.pool import Row
 from consortium.errors import Malformed, Tampering
 from consortium.model.blocks import Block, KeptBatch
-from consortium.model.encoding import decode_shape
+from consortium.model.encoding import decode_flat
 from consortium.model.records import Accepted, Rejected, parse_header
 from consortium.ports import HeldRecord, StoredRecord
 
@@ -98,7 +98,7 @@ def held_of(rows: Iterable[Row]) -> list[HeldRecord]:
 
 def _bodies(index: int, raw: bytes) -> tuple[bytes, ...]:
     try:
-        bodies = decode_shape(raw)
+        bodies = decode_flat(raw)
     except Malformed:
         bodies = None
     if type(bodies) is not tuple or any(type(body) is not bytes for body in bodies):

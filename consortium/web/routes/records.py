@@ -230,6 +230,7 @@ async def get_record(id: RecordId, node: Node, asking: Asking) -> Response:
 @router.get(
     "/records/{id}/header",
     summary="A record's public header",
+    response_model_exclude_none=True,
     responses=examples.of(examples.HEADER)
     | documented(NotAuthenticated, Forbidden, NotFound, InvalidRequest, StoreUnavailable),
 )

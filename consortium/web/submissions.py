@@ -1,0 +1,46 @@
+"""A submission's wire form, alone or as a line of a stream: JSON in, an answer or a problem out."""
+
+from __future__ import annotations
+
+import json
+
+import pydantic_core
+
+from consortium.errors import ConsortiumError, InvalidRequest, PayloadTooLarge
+from consortium.model.names import parse_record_id
+from consortium.pipeline.submit import Answer, Submission
+from consortium.web.problems import problem_of
+
+MAX_RECORD_BYTES = 64 * 1024
+_FIELDS = ("state", "position", "height", "item", "index", "reason")
+
+
+def parse_submission(body: bytes) -> Submission:
+    """A submission from JSON. Raises `InvalidRequest`, `PayloadTooLarge`."""
+    if len(body) > MAX_RECORD_BYTES:
+        raise PayloadTooLarge(f"a record is at most {MAX_RECORD_BYTES:,} bytes")
+    try:
+        raw = pydantic_core.from_json(body, allow_inf_nan=False)
+    except ValueError:
+        raise InvalidRequest("the body is no JSON") from None
+    if not isinstance(raw, dict):
+        raise InvalidRequest("a submission is a JSON object")
+    if not raw.keys() <= {"id", "type", "data"}:
+        raise InvalidRequest("unknown field", hint="a submission has id, type and data")
+    record_type, record_id = raw.get("type"), raw.get("id")
+    if not isinstance(record_type, str) or "data" not in raw:
+        raise InvalidRequest("type and data are required", field="data" if isinstance(record_type, str) else "type")
+    if record_id is not None and not isinstance(record_id, str):
+        raise InvalidRequest("a record id is 32 lowercase hex digits", field="id")
+    return Submission(None if record_id is None else parse_record_id(record_id), record_type, raw["data"])
+
+
+def answer_json(answer: Answer) -> str:
+    """An answer as JSON, without the fields that are not known."""
+    shown = {name: value for name in _FIELDS if (value := getattr(answer, name)) is not None}
+    return json.dumps({"id": answer.id.hex(), **shown})
+
+
+def problem_line(error: ConsortiumError, number: int) -> str:
+    """The problem of line `number` of a stream, from 1."""
+    return json.dumps({**problem_of(error)[1], "line": number}) + "\n"
