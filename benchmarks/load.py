@@ -92,7 +92,12 @@ class _Load:
         """All that counted."""
         times = sorted(self.times)
         return Result(
-            len(times), self.failed, self.spec.seconds, len(times) / self.spec.seconds, _ms(times, 0.5), _ms(times, 0.99)
+            len(times),
+            self.failed,
+            self.spec.seconds,
+            len(times) / self.spec.seconds,
+            _ms(times, 0.5),
+            _ms(times, 0.99),
         )
 
 
@@ -184,11 +189,11 @@ async def bulk(spec: Spec) -> Result:
     """All streams at once, from the first byte sent to the last answer received."""
     loop = asyncio.get_running_loop()
     each = spec.records // len(spec.targets)
-    bodies = [b"\n".join(body for body, _ in zip(readings(t.subjects), range(each), strict=False)) for t in spec.targets]
+    bodies = [
+        b"\n".join(body for body, _ in zip(readings(t.subjects), range(each), strict=False)) for t in spec.targets
+    ]
     began = loop.time()
-    done = await asyncio.gather(
-        *(stream(t.port, t.token, body) for t, body in zip(spec.targets, bodies, strict=True))
-    )
+    done = await asyncio.gather(*(stream(t.port, t.token, body) for t, body in zip(spec.targets, bodies, strict=True)))
     seconds = loop.time() - began
     accepted = sum(answers.accepted for answers in done)
     return Result(accepted, each * len(done) - accepted, seconds, accepted / seconds)

@@ -45,7 +45,8 @@ def configure_logging(level: str, form: str) -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # our own alarms say when Postgres is away
+    for noisy in ("psycopg.pool", "etcd3aio"):  # our own alarms say when Postgres or etcd is away
+        logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
 def _public(settings: Settings, app: object) -> _Server:

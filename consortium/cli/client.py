@@ -20,28 +20,49 @@ _FAMILIES = {
     503: errors.NotReady,
     504: errors.DeadlineExceeded,
 }
+_CHECK = "is it running? check --url"
 
 
 class Client:
     """Calls one node. The token comes from `CONSORTIUM_TOKEN`: a command line can be seen by others."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
-        self._http = httpx.Client(base_url=url, timeout=70.0, trust_env=False)
-        token = token or os.environ.get("CONSORTIUM_TOKEN", "")
-        if token:
-            self._http.headers["Authorization"] = f"Bearer {token}"
+        token = (token or os.environ.get("CONSORTIUM_TOKEN", "")).strip()
+        if not (token.isascii() and token.isprintable()):
+            raise errors.InvalidRequest("CONSORTIUM_TOKEN holds no token", hint="set it to a token of this node")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            self._http = httpx.Client(base_url=url, headers=headers, timeout=70.0, trust_env=False)
+        except (httpx.InvalidURL, ValueError):
+            raise _no_url(url) from None
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """The response, or the problem as an error."""
         try:
             response = self._http.request(method, path, **arguments)
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError, OverflowError):
+            raise _no_url(str(self._http.base_url)) from None
         except httpx.HTTPError as error:
             raise errors.PeerUnavailable(
-                f"the node does not answer: {type(error).__name__}", hint="is it running? check --url"
+                f"the node does not answer: {type(error).__name__}", hint=_CHECK
             ) from error
         if response.status_code >= 400:
             raise _problem(response)
+        if response.status_code != 200:
+            raise errors.PeerUnavailable(f"the node answers {response.status_code}", hint=_CHECK)
         return response
+
+    def json(self, path: str, **arguments: Any) -> Any:
+        """The JSON of a GET, or the problem as an error."""
+        response = self.request("GET", path, **arguments)
+        try:
+            return response.json()
+        except ValueError:
+            raise errors.PeerUnavailable("what answers there is no node", hint=_CHECK) from None
+
+
+def _no_url(url: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest(f"{url} is no URL of a node", hint="a URL is, for example, http://127.0.0.1:8440")
 
 
 def _problem(response: httpx.Response) -> errors.ConsortiumError:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Column, Table
 
@@ -66,7 +67,8 @@ def list_(
         if as_json:
             console.print_json(json.dumps(records))
             return
-        table = Table("index", Column("id", no_wrap=True), "type", "author", Column("data", overflow="fold"))
+        columns = ("index", Column("id", no_wrap=True), "type", "author", Column("data", overflow="fold"))
+        table = Table(*columns, box=SIMPLE, pad_edge=False, collapse_padding=True)
         for record in records:
             data = ", ".join(f"{name} {value}" for name, value in record["data"].items())
             table.add_row(str(record["index"]), record["id"], escape(record["type"]), record["author"], escape(data))

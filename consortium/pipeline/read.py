@@ -56,7 +56,8 @@ class Reader:
         """One record. Raises `NotFound`; `CommitmentMismatch` if its author sealed something else to this reader."""
         party = party_of(caller)
         held = await self._party.held(record_id)
-        own = held is not None and await self._is_reader(party, held.index)
+        # Asked in any case: a refusal must take as long as an absence.
+        own = await self._is_reader(party, held.index if held else -1)
         author = parse_header(held.header_bytes).author if held else ""
         if not self._access.may_read(caller, author, own=own) or held is None or not own:
             raise NotFound("no such record")
@@ -100,7 +101,7 @@ class Reader:
         """An accepted record's place and header bytes, for a receipt. Raises `NotFound`."""
         stored = await self._ledger.record(record_id)
         verdict = stored.verdict if stored else None
-        own = isinstance(verdict, Accepted) and await self._is_reader(party_of(caller), verdict.index)
+        own = await self._is_reader(party_of(caller), verdict.index if isinstance(verdict, Accepted) else -1)
         author = stored.header.author if stored else ""
         if not self._access.may_have_receipt(caller, author, own=own):
             raise NotFound("no such record")

@@ -133,19 +133,23 @@ class Submitter:
         parties.setdefault(Party(self._member))
         return Indexed(READING, content.start_ms, tuple(self._opener.tag(party) for party in parties))
 
-    async def finish(self, under_way: UnderWay, wait: Wait, timeout_s: float) -> Answer:
-        """Wait for the state that was asked for."""
+    async def finish(self, under_way: UnderWay, wait: Wait, timeout_s: float, *, began: float | None = None) -> Answer:
+        """Wait for the state that was asked for, `timeout_s` from the loop's time `began` (now if None)."""
         ticket = under_way.ticket
-        end = asyncio.get_running_loop().time() + timeout_s
+        now = asyncio.get_running_loop().time()
+        end = (now if began is None else began) + timeout_s
         awaited: asyncio.Future[Any] = ticket.ordered if wait is Wait.ORDERED else ticket.applied
         if not awaited.done():
             # Unlike a plain await it leaves the record's future alone when this caller goes away.
-            await asyncio.wait((awaited,), timeout=timeout_s)
+            await asyncio.wait((awaited,), timeout=max(0.0, end - now))
             if not awaited.done():
                 raise self._too_late(Wait.APPLIED if ticket.ordered.done() else Wait.ORDERED, timeout_s)
         ordered, reached = ticket.ordered.result(), awaited.result()
-        if isinstance(ordered, Ordered) and wait is not Wait.WITNESSED:
-            return Answer(ordered.id, "ordered", ordered.position) if wait is Wait.ORDERED else _answer(reached, ordered)
+        if isinstance(ordered, Ordered):
+            if wait is Wait.ORDERED:
+                return Answer(ordered.id, "ordered", ordered.position)
+            if wait is Wait.APPLIED:
+                return _answer(reached, ordered)
         try:
             async with asyncio.timeout_at(end):
                 if isinstance(ordered, AlreadyKnown):

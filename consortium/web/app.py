@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from consortium.web import examples, problems
 from consortium.web.routes import auth, log, peers, records, system
 from consortium.web.services import Services
+from consortium.web.shortcut import Endpoint, Shortcut
 
 _ABOUT = """A member's node of the ledger. Every error is RFC 9457 `application/problem+json` with a stable `type`.
 
@@ -19,7 +21,8 @@ _REF = "#/components/schemas/{model}"
 
 def api(services: Services) -> FastAPI:
     """For users, staff, machines and auditors."""
-    app = _app(services, title="consortium", description=_ABOUT)
+    shortcuts = {"/v1/records": records.submit, "/v1/records/stream": records.submit_many}
+    app = _app(services, shortcuts, title="consortium", description=_ABOUT)
     for part in (records.router, log.router, auth.router, system.router):
         app.include_router(part)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
@@ -28,15 +31,16 @@ def api(services: Services) -> FastAPI:
 
 def peer_api(services: Services) -> FastAPI:
     """For other members' nodes; served with mutual TLS."""
-    app = _app(services, title="consortium peers", docs_url=None, redoc_url=None, openapi_url=None)
+    app = _app(services, {}, title="consortium peers", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(peers.router)
     return app
 
 
-def _app(services: Services, **arguments: object) -> FastAPI:
+def _app(services: Services, shortcuts: Mapping[str, Endpoint], **arguments: object) -> FastAPI:
     app = FastAPI(version="1", redirect_slashes=False, **arguments)  # type: ignore[arg-type]
     app.state.services = services
-    problems.install(app)
+    app.add_middleware(Shortcut, endpoints=shortcuts)
+    problems.install(app)  # last: what it adds goes around all else
     return app
 
 

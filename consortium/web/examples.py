@@ -48,7 +48,7 @@ HEADER = {
     "kind": "sealed",
     "author": "suncoop",
     "created": "2017-06-15T19:00:04.250Z",
-    "size_classes": [144],
+    "size_classes": [256],
     "state": "accepted",
     "height": 12,
     "item": 0,

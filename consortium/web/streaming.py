@@ -45,16 +45,16 @@ class DuplexResponse(StreamingResponse):
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line that was taken until `end` (the loop's time), or refused with the problem `refused`."""
+    """A line that was taken when the loop's time was `began`, or one that was `refused`."""
 
     number: int
-    end: float
+    began: float
     under_way: UnderWay | None
     refused: str = ""
 
 
 class Stream:
-    """One caller's stream. Iterate over it for the answer's bytes."""
+    """One caller's stream. `answers` may be called once."""
 
     def __init__(self, request: Request, submitter: Submitter, asking: Caller, wait: Wait, timeout_s: float) -> None:
         self._request = request
@@ -62,17 +62,122 @@ class Stream:
         self._asking = asking
         self._wait = wait
         self._timeout_s = timeout_s
+        self._loop = asyncio.get_running_loop()
         self._lines: deque[_Line] = deque()
         self._answers: list[str] = []
-        self._taken = self._settled = False
-        self._changed = asyncio.Condition()
+        self._all_taken = self._all_settled = False
+        self._more, self._room, self._ready = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def answers(self) -> AsyncIterator[bytes]:
+        """The answer's body, a piece as soon as there is one."""
         work = [asyncio.create_task(self._take()), asyncio.create_task(self._settle())]
         try:
-            while await self._until(lambda: bool(self._answers) or self._settled) and self._answers:
-                chunk, self._answers = "".join(self._answers), []
-                yield chunk.encode()
+            while self._answers or not self._all_settled:
+                if not self._answers:
+                    self._ready.clear()
+                    await self._ready.wait()
+                    continue
+                piece, self._answers = self._answers, []
+                yield "".join(piece).encode()
         finally:
             for task in work:
                 task.cancel()
+
+    # --- taking ----------------------------------------------------------------------------------------------
+
+    async def _take(self) -> None:
+        """Check, seal and queue line by line."""
+        number = 0
+        try:
+            async for number, line in _lines(self._request):
+                if number > MAX_STREAM_LINES:
+                    raise PayloadTooLarge(f"a stream is at most {MAX_STREAM_LINES:,} lines")
+                self._put(await self._start(number, line))
+                if number % _TURN == 0:
+                    await asyncio.sleep(0)
+                while len(self._lines) >= _UNDER_WAY:
+                    self._room.clear()
+                    await self._room.wait()
+        except ClientDisconnect:
+            pass  # what is under way goes its way; the same ids tell later what became of it
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lines before have their answers
+            self._put(_Line(number, 0.0, None, problem_line(reported(error), number)))
+        finally:
+            self._all_taken = True
+            self._more.set()
+
+    async def _start(self, number: int, line: bytes) -> _Line:
+        began = self._loop.time()
+        try:
+            return _Line(number, began, await self._submitter.start(self._asking, parse_submission(line)))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other lines have their answers
+            return _Line(number, began, None, problem_line(reported(error), number))
+
+    def _put(self, line: _Line) -> None:
+        self._lines.append(line)
+        self._more.set()
+
+    # --- settling --------------------------------------------------------------------------------------------
+
+    async def _settle(self) -> None:
+        """Wait for line after line; they are applied in nearly the same order."""
+        try:
+            while self._lines or not self._all_taken:
+                if not self._lines:
+                    self._more.clear()
+                    await self._more.wait()
+                    continue
+                group = self._group()
+                found = [await self._answer(group[0])] if len(group) == 1 else await self._together(group)
+                self._answers += found
+                for _ in group:
+                    self._lines.popleft()
+                self._room.set()
+                self._ready.set()
+                if not self._lines or self._lines[0].number % (8 * _TURN) == 0:
+                    await asyncio.sleep(0)
+        finally:
+            self._all_settled = True
+            self._ready.set()
+
+    def _group(self) -> list[_Line]:
+        """The next line, or several where each has to ask the store or the other members: those wait together."""
+        group = list(takewhile(self._asks, islice(self._lines, _AT_ONCE)))
+        return group or [self._lines[0]]
+
+    def _asks(self, line: _Line) -> bool:
+        if line.under_way is None:
+            return False
+        applied = line.under_way.ticket.applied
+        if not applied.done() or applied.exception() is not None:
+            return False
+        return self._wait is Wait.WITNESSED or isinstance(applied.result(), AlreadyKnown)
+
+    async def _together(self, group: list[_Line]) -> list[str]:
+        return await asyncio.gather(*map(self._answer, group))
+
+    async def _answer(self, line: _Line) -> str:
+        if line.under_way is None:
+            return line.refused
+        try:
+            answer = await self._submitter.finish(line.under_way, self._wait, self._timeout_s, began=line.began)
+            return answer_json(answer) + "\n"
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other lines have their answers
+            return problem_line(reported(error), line.number)
+
+
+async def _lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:
+    """The lines of a body that are not blank, with their numbers from 1.
+
+    Of one that is longer than a record may be only so much is kept that it shows.
+    """
+    rest, done = b"", 0
+    async for chunk in request.stream():
+        *lines, tail = (rest + chunk).split(b"\n")
+        for number, line in enumerate(lines, done + 1):
+            if line and not line.isspace():
+                yield number, line
+        done += len(lines)
+        rest = tail[: MAX_RECORD_BYTES + 1]
+    if rest and not rest.isspace():
+        yield done + 1, rest

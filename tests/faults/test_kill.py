@@ -35,7 +35,7 @@ class Aftermath:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def network():
-    async with broken_network(heartbeat_s=1, cosign_interval_s=0.5) as running:
+    async with broken_network(heartbeat_s=1, cosign_interval_s=0.5, check_interval_s=20) as running:
         yield running
 
 
@@ -46,9 +46,9 @@ async def aftermath(network: Network) -> Aftermath:
     writers = [
         Writer(network, "home-01@suncoop"),
         Writer(network, "home-02@suncoop"),
-        Writer(network, "home-03@suncoop", at_once=20),
+        Writer(network, "home-03@suncoop", at_once=10),
         Writer(network, "home-09@cityretail"),
-        Writer(network, "home-10@cityretail", at_once=20),
+        Writer(network, "home-10@cityretail", at_once=10),
     ]
     async with writing(writers):
         await progress(writers, 1)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any
 
-import pydantic_core
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from fastapi.responses import PlainTextResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse
 from pydantic import AwareDatetime, BaseModel, BeforeValidator
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive, Scope, Send
 
 from consortium.energy.metering import require_rfc3339, to_ms, to_rfc3339
 from consortium.errors import (
     CommitmentMismatch,
-    ConsortiumError,
     DeadlineExceeded,
     Forbidden,
     IdConflict,
@@ -34,17 +29,15 @@ from consortium.errors import (
 from consortium.model.names import parse_record_id
 from consortium.model.records import Accepted
 from consortium.pipeline import read
-from consortium.pipeline.submit import Answer, Submission, Wait
+from consortium.pipeline.submit import Wait
 from consortium.ports import Caller
 from consortium.web import examples
 from consortium.web.callers import caller
-from consortium.web.problems import documented, problem_of, reported
+from consortium.web.problems import documented
 from consortium.web.services import Services
+from consortium.web.streaming import NDJSON, DuplexResponse, Stream
+from consortium.web.submissions import MAX_RECORD_BYTES, answer_json, parse_submission
 
-MAX_RECORD_BYTES = 64 * 1024
-MAX_STREAM_LINES = 100_000
-NDJSON = "application/x-ndjson"
-_IN_FLIGHT = 8192
 _MAX_INDEX = (1 << 63) - 1
 
 router = APIRouter(prefix="/v1", tags=["records"])
@@ -55,17 +48,7 @@ RecordId = Annotated[str, Path(description="32 lowercase hex digits.", examples=
 Moment = Annotated[AwareDatetime | None, BeforeValidator(lambda value: value and require_rfc3339(value))]
 
 
-class DuplexResponse(StreamingResponse):
-    """Answers while the request's body is still being read: nothing but the route may take from `receive`."""
-
-    media_type = NDJSON
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        await self.stream_response(send)
-
-
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:
     """The node's services."""
     found: Services = request.app.state.services
     return found
@@ -120,26 +103,6 @@ class HeaderOut(BaseModel):
     header: str
 
 
-def parse_submission(body: bytes) -> Submission:
-    """A submission from JSON. Raises `InvalidRequest`, `PayloadTooLarge`."""
-    if len(body) > MAX_RECORD_BYTES:
-        raise PayloadTooLarge(f"a record is at most {MAX_RECORD_BYTES:,} bytes")
-    try:
-        raw = pydantic_core.from_json(body, allow_inf_nan=False)
-    except ValueError:
-        raise InvalidRequest("the body is no JSON") from None
-    if not isinstance(raw, dict):
-        raise InvalidRequest("a submission is a JSON object")
-    if not raw.keys() <= {"id", "type", "data"}:
-        raise InvalidRequest("unknown field", hint="a submission has id, type and data")
-    record_type, record_id = raw.get("type"), raw.get("id")
-    if not isinstance(record_type, str) or "data" not in raw:
-        raise InvalidRequest("type and data are required", field="data" if isinstance(record_type, str) else "type")
-    if record_id is not None and not isinstance(record_id, str):
-        raise InvalidRequest("a record id is 32 lowercase hex digits", field="id")
-    return Submission(None if record_id is None else parse_record_id(record_id), record_type, raw["data"])
-
-
 @router.post(
     "/records",
     summary="Submit one record",
@@ -169,7 +132,7 @@ async def submit(
     """
     submission = parse_submission(await _body(request, MAX_RECORD_BYTES))
     answer = await node.submitter.submit(asking, submission, wait, timeout_s)
-    return Response(_answer_json(answer), media_type="application/json")
+    return Response(answer_json(answer), media_type="application/json")
 
 
 @router.post(
@@ -188,7 +151,7 @@ async def submit_many(
     `line` counts from 1, blank lines too; those get no answer. `timeout_s` bounds each line. A line that is refused
     does not stop the others.
     """
-    return DuplexResponse(_stream(request, node, asking, wait, timeout_s))
+    return DuplexResponse(Stream(request, node.submitter, asking, wait, timeout_s).answers())
 
 
 @router.get(
@@ -207,7 +170,7 @@ async def list_records(
     after: Annotated[int, Query(ge=-1, le=_MAX_INDEX, description="Cursor: `next` of the page before.")] = -1,
     limit: Annotated[int, Query(ge=1, le=read.MAX_PAGE, description="At most so many records.")] = 100,
 ) -> Response:
-    """The records that the caller's party can open, in the order of the ledger."""
+    """The records that the caller's party (a user; for staff their member) can open, in the order of the ledger."""
     query = read.Query(type, _ms(start), _ms(end), after, limit)
     found, last = await node.reader.list(asking, query)
     page = {"records": [_record_out(record) for record in found], "next": last}
@@ -277,19 +240,6 @@ async def get_receipt(id: RecordId, node: Node, asking: Asking, timeout_s: Timeo
     return PlainTextResponse(str(receipt))
 
 
-def _answer_json(answer: Answer) -> str:
-    shown = {
-        "id": answer.id.hex(),
-        "state": answer.state,
-        "position": answer.position,
-        "height": answer.height,
-        "item": answer.item,
-        "index": answer.index,
-        "reason": answer.reason,
-    }
-    return json.dumps({name: value for name, value in shown.items() if value is not None})
-
-
 def _record_out(record: read.ReadableRecord) -> dict[str, Any]:
     return {
         "id": record.id.hex(),
@@ -314,86 +264,3 @@ async def _body(request: Request, limit: int) -> bytes:
             raise PayloadTooLarge(f"a record is at most {limit:,} bytes")
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-async def _lines(request: Request) -> AsyncIterator[tuple[int, bytes]]:
-    """The lines of a body that are not blank, with their numbers from 1.
-
-    Of one that is longer than a record may be only so much is kept that it shows.
-    """
-    rest, done = b"", 0
-    async for chunk in request.stream():
-        *lines, tail = (rest + chunk).split(b"\n")
-        for number, line in enumerate(lines, done + 1):
-            if line and not line.isspace():
-                yield number, line
-        done += len(lines)
-        rest = tail[: MAX_RECORD_BYTES + 1]
-    if rest and not rest.isspace():
-        yield done + 1, rest
-
-
-async def _stream(
-    request: Request, node: Services, asking: Caller, wait: Wait, timeout_s: float
-) -> AsyncIterator[bytes]:
-    """Lines are checked, sealed and queued as they come; answers go out in their order as they are known.
-
-    Reading and answering overlap, and a caller who sends everything before it reads anything is served as well: only
-    records that are under way are bounded, not answers that wait to be read.
-    """
-    answers: asyncio.Queue[asyncio.Future[str] | None] = asyncio.Queue()
-    room = asyncio.Semaphore(_IN_FLIGHT)
-    taking = asyncio.create_task(_take(request, node, asking, wait, timeout_s, answers, room))
-    try:
-        while (coming := await answers.get()) is not None:
-            chunk = [await coming]
-            while not answers.empty() and len(chunk) < 256:
-                following = answers.get_nowait()
-                if following is None:
-                    yield "".join(chunk).encode()
-                    return
-                chunk.append(await following)
-            yield "".join(chunk).encode()
-    finally:
-        taking.cancel()
-
-
-async def _take(
-    request: Request,
-    node: Services,
-    asking: Caller,
-    wait: Wait,
-    timeout_s: float,
-    answers: asyncio.Queue[asyncio.Future[str] | None],
-    room: asyncio.Semaphore,
-) -> None:
-    number = 0
-    try:
-        async for number, line in _lines(request):
-            if number > MAX_STREAM_LINES:
-                raise PayloadTooLarge(f"a stream is at most {MAX_STREAM_LINES:,} lines")
-            await room.acquire()
-            answers.put_nowait(asyncio.ensure_future(_one(node, asking, line, number, wait, timeout_s, room)))
-    except ConsortiumError as error:
-        failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        failed.set_result(_problem_line(error, number))
-        answers.put_nowait(failed)
-    except ClientDisconnect:
-        return  # what is under way goes its way; the same ids tell later what became of it
-    finally:
-        answers.put_nowait(None)
-
-
-async def _one(
-    node: Services, asking: Caller, line: bytes, number: int, wait: Wait, timeout_s: float, room: asyncio.Semaphore
-) -> str:
-    try:
-        return _answer_json(await node.submitter.submit(asking, parse_submission(line), wait, timeout_s)) + "\n"
-    except Exception as error:  # noqa: BLE001 - whatever it is, the other lines have their answers
-        return _problem_line(reported(error), number)
-    finally:
-        room.release()
-
-
-def _problem_line(error: ConsortiumError, number: int) -> str:
-    return json.dumps({**problem_of(error)[1], "line": number}) + "\n"

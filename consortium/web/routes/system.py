@@ -63,7 +63,7 @@ async def healthz() -> dict[str, str]:
     responses=examples.of({"status": "ready"}) | documented(NotReady),
 )
 async def readyz(node: Node) -> Response:
-    """Readiness: the store answers, the ledger is applied up to the log's head, nothing was tampered with."""
+    """Readiness: the store answers, all that stood in the log at the start is applied, the node has not stopped."""
     reason = await node.node.unready()
     if reason:
         return problem_response(*problem_of(NotReady(reason)))
