@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from consortium.adapters.postgres.migrate import check
 from consortium.audit.export import ExportSummary
 from consortium.audit.export import export as write_export
 from consortium.audit.live import audit_store
@@ -89,16 +90,20 @@ async def _audit(url: str, genesis: Genesis, trust: TrustPolicy, progress: OnPro
 
 
 def _source(config: Path | None, database: str | None, genesis: Path | None) -> tuple[str, Genesis]:
+    """A database that answers, and its network's genesis."""
     if database is not None and genesis is not None:
-        return database, read_genesis(genesis)
-    settings = load_settings(config)
-    return settings.database_url.get_secret_value(), read_genesis(settings.genesis)
+        found = database, read_genesis(genesis)
+    else:
+        settings = load_settings(config)
+        found = settings.database_url.get_secret_value(), read_genesis(settings.genesis)
+    check(found[0])  # by one connection: a pool would try for seconds, and say so line by line
+    return found
 
 
 def _progress(what: str) -> Progress:
     return Progress(
         TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn(),
-        console=console, transient=True,
+        console=console, transient=True, disable=not console.is_terminal,
     )  # fmt: skip
 
 

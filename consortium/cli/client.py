@@ -43,9 +43,7 @@ class Client:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError, OverflowError):
             raise _no_url(str(self._http.base_url)) from None
         except httpx.HTTPError as error:
-            raise errors.PeerUnavailable(
-                f"the node does not answer: {type(error).__name__}", hint=_CHECK
-            ) from error
+            raise errors.PeerUnavailable(f"the node does not answer: {type(error).__name__}", hint=_CHECK) from error
         if response.status_code >= 400:
             raise _problem(response)
         if response.status_code != 200:

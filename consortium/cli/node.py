@@ -76,7 +76,7 @@ def run(config: Config = None) -> None:
 def status(url: Url) -> None:
     """Ask a node for its height, root, lag and alarms. The token is read from CONSORTIUM_TOKEN."""
     with reported():
-        found = Client(url).request("GET", "/v1/status").json()
+        found = Client(url).json("/v1/status")
         peers = found.pop("peers")
         shown = {name: "\n".join(value) if isinstance(value, list) else value for name, value in found.items()}
         for name, peer in peers.items():

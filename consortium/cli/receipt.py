@@ -30,7 +30,10 @@ def get(
         if out is None:
             typer.echo(text, nl=False)
         else:
-            out.write_text(text, "utf-8")
+            try:
+                out.write_text(text, "utf-8")
+            except OSError as error:
+                raise InvalidRequest(f"cannot write {out}: {error.strerror}") from error
 
 
 @app.command()

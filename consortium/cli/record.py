@@ -38,14 +38,14 @@ def submit(
             raise InvalidRequest(f"cannot read {file}: {error.strerror}") from error
         params = {"wait": wait, "timeout_s": timeout}
         answer = Client(url).request("POST", "/v1/records", content=body, params=params)
-        console.print(answer.text, soft_wrap=True, markup=False)
+        typer.echo(answer.text)
 
 
 @app.command()
 def show(id: Annotated[str, typer.Argument(help="The record's id.")], url: Url, as_json: AsJson = False) -> None:
     """Show one record that the caller may read."""
     with reported():
-        record = Client(url).request("GET", f"/v1/records/{id}").json()
+        record = Client(url).json(f"/v1/records/{id}")
         if as_json:
             console.print_json(json.dumps(record))
             return
@@ -80,7 +80,7 @@ def _pages(client: Client, query: dict[str, Any], limit: int) -> list[dict[str, 
     records: list[dict[str, Any]] = []
     after: int | None = -1
     while after is not None and len(records) < limit:
-        page = client.request("GET", "/v1/records", params={**params, "after": after, "limit": min(500, limit)}).json()
+        page = client.json("/v1/records", params={**params, "after": after, "limit": min(500, limit)})
         records += page["records"]
         after = page["next"]
     return records[:limit]

@@ -9,7 +9,8 @@ Random bytes come in as `entropy`, a function from a number of bytes to that man
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hmac
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,9 +21,9 @@ from consortium.crypto import hints as hint_functions
 from consortium.crypto.hashing import keyed, sha256
 from consortium.crypto.padding import pad, unpad
 from consortium.errors import CommitmentMismatch, Malformed
-from consortium.model.encoding import encode_flat
+from consortium.model.encoding import encode_ordered
 from consortium.model.names import Party
-from consortium.model.records import MAX_SLOTS, Draft, Header, SealedRecord, SectionSeal
+from consortium.model.records import HINT_BYTES, MAX_SLOTS, Draft, Header, SealedRecord, SectionSeal
 
 Entropy = Callable[[int], bytes]
 
@@ -94,16 +95,15 @@ def open_section(header: Header, number: int, body: bytes, key: bytes) -> bytes:
     Raises `CommitmentMismatch`, which names the author, if the ciphertext opens to anything but what was committed
     to, or does not open at all under a key that its author handed out.
     """
-    mismatch = CommitmentMismatch(header.author, header.id.hex(), number)
     enc = _subkey(key, b"consortium encr", header.id)
     aad = _aad(header.id, header.author, header.kind, number)
     try:
         padded = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(body, aad, _ZERO_NONCE, enc)
         plaintext = unpad(padded)
     except (CryptoError, Malformed, ValueError) as error:
-        raise mismatch from error
-    if not bindings.sodium_memcmp(commit(plaintext, key, header.id), header.sections[number].commitment):
-        raise mismatch
+        raise CommitmentMismatch(header.author, header.id.hex(), number) from error
+    if not hmac.compare_digest(commit(plaintext, key, header.id), header.sections[number].commitment):
+        raise CommitmentMismatch(header.author, header.id.hex(), number)
     return plaintext
 
 
@@ -114,10 +114,15 @@ def wrap_length(sections: int) -> int:
 
 def split_wraps(header: Header, wraps: bytes) -> tuple[bytes, ...]:
     """The wraps, one per hint. Raises `Malformed`."""
+    return pick_wraps(header, wraps, range(len(header.hints) // HINT_BYTES))
+
+
+def pick_wraps(header: Header, wraps: bytes, slots: Iterable[int]) -> tuple[bytes, ...]:
+    """The wraps in these slots. Raises `Malformed`."""
     length = wrap_length(len(header.sections))
-    if len(wraps) != length * len(header.slots()):
+    if len(wraps) * HINT_BYTES != length * len(header.hints):
         raise Malformed("the wraps do not fit the hints")
-    return tuple(wraps[i : i + length] for i in range(0, len(wraps), length))
+    return tuple(wraps[slot * length : (slot + 1) * length] for slot in slots)
 
 
 def open_wrap(header: Header, wrap: bytes, pair: bytes) -> Wrap:
@@ -159,7 +164,7 @@ def _subkey(key: bytes, person: bytes, record_id: bytes) -> bytes:
 
 
 def _aad(record_id: bytes, author: str, kind: str, section: int) -> bytes:
-    return encode_flat([1, record_id, author, kind, section])
+    return encode_ordered([1, record_id, author, kind, section])
 
 
 def _encrypt(padded: bytes, key: bytes, draft: Draft, number: int) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consortium.errors import Malformed
-from consortium.model.encoding import decode_flat, encode_flat
+from consortium.model.encoding import decode_flat, encode_ordered
 from consortium.model.names import is_name
 from consortium.model.records import DIGEST_BYTES, MAX_TIME_MS, SealedRecord
 
@@ -33,7 +33,7 @@ class BatchHead:
 
     def encoded(self) -> bytes:
         """The bytes that are signed, after `BATCH_CONTEXT`."""
-        return encode_flat(
+        return encode_ordered(
             [
                 BATCH_VERSION,
                 self.network,
@@ -67,7 +67,7 @@ def parse_head(data: bytes) -> BatchHead:
 
 def encode_batch(head: bytes, signature: bytes, records: Sequence[SealedRecord]) -> bytes:
     """The value that is appended to the log."""
-    return encode_flat([head, signature, [[r.header_bytes, list(r.bodies), r.wraps] for r in records]])
+    return encode_ordered([head, signature, [[r.header_bytes, list(r.bodies), r.wraps] for r in records]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class WireRecord:
 
     def encoded(self) -> bytes:
         """Its bytes, as evidence keeps them."""
-        return encode_flat([self.header, list(self.bodies), self.wraps])
+        return encode_ordered([self.header, list(self.bodies), self.wraps])
 
 
 @dataclass(frozen=True, slots=True)

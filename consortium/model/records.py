@@ -7,11 +7,12 @@ What is not sealed cannot be ordered: the type checker refuses it, since `consor
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from consortium.errors import Malformed
 from consortium.model import names
-from consortium.model.encoding import decode_flat, encode_flat
+from consortium.model.encoding import decode_flat, encode_ordered
 from consortium.model.names import Party
 
 HEADER_VERSION = 1
@@ -75,7 +76,7 @@ class Header:
     def encoded(self) -> bytes:
         """The header's bytes: the leaf of the tree, and what the batch signature covers."""
         seals = [[s.commitment, s.digest, s.size_class] for s in self.sections]
-        return encode_flat(
+        return encode_ordered(
             [
                 HEADER_VERSION,
                 self.id,
@@ -94,8 +95,12 @@ class Header:
         return tuple(self.hints[i : i + HINT_BYTES] for i in range(0, len(self.hints), HINT_BYTES))
 
 
+@lru_cache(maxsize=8192)
 def parse_header(data: bytes) -> Header:
-    """A header from its bytes, every field checked. Raises `Malformed`."""
+    """A header from its bytes, every field checked. Raises `Malformed`.
+
+    Remembered: a node meets a header when it admits the record, again when it indexes it, and when it is read.
+    """
     raw = decode_flat(data)
     if type(raw) is not tuple or len(raw) != 9:
         raise Malformed("a header has nine fields")

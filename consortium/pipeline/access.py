@@ -12,6 +12,8 @@ from consortium.policy.engine import Decision, PolicyEngine
 from consortium.policy.requests import AccessRequest, Action, NodeResource, Principal, RecordResource
 from consortium.ports import Caller
 
+MAX_REMEMBERED = 4096
+
 
 def party_of(caller: Caller) -> Party:
     """The party in whose name a caller reads: a user for itself, everybody else for their member."""
@@ -30,6 +32,7 @@ class Access:
         self._engine = engine
         self._member = member
         self._node = NodeResource(member)
+        self._submitters: set[tuple[Caller, str]] = set()
         self.errors = 0
         """Decisions that were denied because a policy failed in evaluation."""
 
@@ -47,9 +50,14 @@ class Access:
         return self._on_record(caller, Action.READ_RECEIPT, author, own=own)
 
     def require_submit(self, caller: Caller, type: str) -> None:
-        """Raises `Forbidden`."""
+        """Raises `Forbidden`. A permission is remembered: it depends on nothing else."""
+        if (caller, type) in self._submitters:
+            return
         resource = RecordResource(self._member, self._member, frozenset(), type)
         self._require(AccessRequest(_principal(caller), Action.SUBMIT_RECORD, resource), "submit records")
+        if len(self._submitters) >= MAX_REMEMBERED:
+            self._submitters.clear()
+        self._submitters.add((caller, type))
 
     def require_list(self, caller: Caller) -> None:
         """Raises `Forbidden`."""

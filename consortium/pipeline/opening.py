@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from consortium.crypto.sealing import Wrap, open_section, open_wrap, party_tag, split_wraps
+from consortium.crypto.sealing import Wrap, open_section, open_wrap, party_tag, pick_wraps
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
 from consortium.model.members import Genesis
 from consortium.model.names import Party
@@ -38,10 +38,10 @@ class Opener:
             raise Malformed("a held record has an author outside the consortium")
         pair = self._custody.pair(author.keys.encryption).pair
         try:
-            wraps = split_wraps(header, held.wraps)
+            wraps = pick_wraps(header, held.wraps, held.slots)
         except Malformed as error:
             raise CommitmentMismatch(header.author, header.id.hex(), 0) from error
-        return tuple(open_wrap(header, wraps[slot], pair) for slot in held.slots)
+        return tuple([open_wrap(header, wrap, pair) for wrap in wraps])
 
     def blinded_readers(self, wraps: tuple[Wrap, ...]) -> tuple[bytes, ...]:
         """The blinded tags of those wraps' parties."""

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from consortium.web import examples, problems
+from consortium.web.limits import BodyLimit
 from consortium.web.routes import auth, log, peers, records, system
 from consortium.web.services import Services
 from consortium.web.shortcut import Endpoint, Shortcut
@@ -39,6 +40,7 @@ def peer_api(services: Services) -> FastAPI:
 def _app(services: Services, shortcuts: Mapping[str, Endpoint], **arguments: object) -> FastAPI:
     app = FastAPI(version="1", redirect_slashes=False, **arguments)  # type: ignore[arg-type]
     app.state.services = services
+    app.add_middleware(BodyLimit)
     app.add_middleware(Shortcut, endpoints=shortcuts)
     problems.install(app)  # last: what it adds goes around all else
     return app

@@ -23,7 +23,9 @@ async def test_all_members_show_one_root_and_no_alarm(network):
 
     async def seen():
         peers = (await network.status("suncoop"))["peers"]
-        return set(peers) == set(MEMBERS) - {"suncoop"} and all(peer["size"] > answer["index"] for peer in peers.values())
+        return set(peers) == set(MEMBERS) - {"suncoop"} and all(
+            peer["size"] > answer["index"] for peer in peers.values()
+        )
 
     await wait_until(seen, "suncoop knows how far the others are")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 
 import cbor2
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consortium.errors import Malformed
-from consortium.model.encoding import MAX_DEPTH, decode, decode_flat, encode, encode_flat
+from consortium.model.encoding import MAX_DEPTH, decode, decode_flat, encode, encode_ordered
 
 ints = st.integers(-(1 << 63), (1 << 63) - 1)
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -53,7 +54,7 @@ def test_the_order_of_keys_does_not_matter_and_is_the_rfcs(value):
 
 @given(st.binary(max_size=200))
 def test_random_bytes_are_malformed_or_canonical(data):
-    for read, write in ((decode, encode), (decode_flat, encode_flat)):
+    for read, write in ((decode, encode), (decode_flat, encode_ordered)):
         try:
             value = read(data)
         except Malformed:
@@ -69,7 +70,7 @@ flat = st.recursive(
 @given(flat)
 def test_without_maps_the_short_way_is_the_same(value):
     data = encode(value)
-    assert encode_flat(value) == data
+    assert encode_ordered(value) == data
     assert decode_flat(data) == decode(data) == value
 
 
@@ -177,7 +178,5 @@ def test_tags_around_random_bytes_raise_nothing_else(data):
         b"\xd8\x24",
     ):
         for function in (decode, decode_flat):
-            try:
+            with contextlib.suppress(Malformed):
                 function(tag + data)
-            except Malformed:
-                pass

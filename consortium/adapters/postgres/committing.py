@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from consortium.ledger.transition import Transition
-from consortium.model.encoding import encode_flat
+from consortium.model.encoding import encode_ordered
 from consortium.ports import HeldRecord, MissingRecord
 
 # The chain is held together here too: a block goes in only on top of the one that it names.
@@ -136,7 +136,7 @@ def held_values(held: Sequence[HeldRecord]) -> dict[str, Any]:
     """Parameters of the part `held`: ciphertexts as one CBOR array, slot numbers as bytes."""
     return {
         "h_indexes": [h.index for h in held],
-        "h_bodies": [encode_flat(list(h.bodies)) for h in held],
+        "h_bodies": [encode_ordered(list(h.bodies)) for h in held],
         "h_wraps": [h.wraps for h in held],
         "h_slots": [bytes(h.slots) for h in held],
     }

@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from consortium.adapters.postgres.failures import translate, translated
-from consortium.errors import ConfigurationError
+from consortium.errors import ConfigurationError, DefectError
 
 _ADVISORY_LOCK = 0x636F6E736F727431  # "consort1": two starting processes migrate one after the other
 
@@ -107,5 +107,10 @@ def _connection(url: str) -> Iterator[Connection]:
 
 
 def _connect(url: str) -> psycopg.Connection:
-    with translated():
-        return psycopg.connect(url, application_name="consortium-migrate", connect_timeout=10)
+    try:
+        with translated():
+            return psycopg.connect(url, application_name="consortium-migrate", connect_timeout=10)
+    except DefectError:  # libpq could not read it, and would quote it
+        raise ConfigurationError(
+            "the database URL is none", hint="for example postgresql://user:password@host:5432/name"
+        ) from None

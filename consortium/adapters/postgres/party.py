@@ -7,6 +7,7 @@ parties it names: should the query be wrong one day, Postgres still gives nobody
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from psycopg import AsyncConnection
 
@@ -19,6 +20,7 @@ _ADD_ENTRIES = """
 INSERT INTO node.entries (tree_index, start_ms, party, type)
 SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[], %b::text[]) ON CONFLICT DO NOTHING
 """
+_MOVE_MARK = "UPDATE node.marks SET value = %b WHERE name = 'indexed_up_to' AND value < %b"
 _ADD_HELD = """
 INSERT INTO node.held (tree_index, bodies, wraps, slots)
 SELECT * FROM unnest(%(h_indexes)b::bigint[], %(h_bodies)b::bytea[], %(h_wraps)b::bytea[], %(h_slots)b::bytea[])
@@ -59,10 +61,11 @@ class PostgresParty:
         return int(rows[0][0])
 
     async def add_index(self, entries: Sequence[IndexEntry], up_to: int) -> None:
-        query = "UPDATE node.marks SET value = %b WHERE name = 'indexed_up_to' AND value < %b"
-        async with self._database.node() as conn, conn.pipeline(), conn.transaction():
-            await _add_entries(conn, entries)
-            await conn.execute(query, [up_to, up_to], prepare=True)
+        if not entries:
+            await self._database.execute(_MOVE_MARK, [up_to, up_to])
+            return
+        # One statement is one transaction, and one round trip.
+        await self._database.execute(f"WITH mark AS ({_MOVE_MARK}) {_ADD_ENTRIES}", [up_to, up_to, *_columns(entries)])
 
     async def held(self, record_id: bytes) -> HeldRecord | None:
         found = held_of(await self._database.rows(HELD + "WHERE id = %b", [record_id]))
@@ -114,5 +117,9 @@ class PostgresParty:
 
 async def _add_entries(conn: AsyncConnection, entries: Sequence[IndexEntry]) -> None:
     if entries:
-        columns = zip(*((e.index, e.start_ms, e.party, e.type) for e in entries), strict=True)
-        await conn.execute(_ADD_ENTRIES, [list(column) for column in columns], prepare=True)
+        await conn.execute(_ADD_ENTRIES, _columns(entries), prepare=True)
+
+
+def _columns(entries: Sequence[IndexEntry]) -> list[list[Any]]:
+    return [[e.index for e in entries], [e.start_ms for e in entries], [e.party for e in entries],
+            [e.type for e in entries]]  # fmt: skip
