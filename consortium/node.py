@@ -70,6 +70,7 @@ class Node:
         self._ordering = False
         self._alarms: dict[str, str] = {}
         self._stopped = ""
+        self._halt = asyncio.Event()
         self._lag = 0
         self._peer_status: dict[str, PeerStatus] = {}
 
@@ -137,9 +138,20 @@ class Node:
         await parts.applier.until_position(head)
         self._ordering = True
         _log.info("node takes records", height=parts.applier.state.height)
-        await parts.orderer.run(parts.applier.state.next_sequence(self.member))
+        await self._unless_stopped(parts.orderer.run(parts.applier.state.next_sequence(self.member)))
         if parts.orderer.failure is not None:
             self._stop(str(parts.orderer.failure))
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """A node that applies no more appends no more either, not even a sign of life."""
+        tasks = [asyncio.create_task(work), asyncio.create_task(self._halt.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        for task in done:
+            task.result()
 
     async def _monitor(self) -> None:
         while True:
@@ -233,6 +245,7 @@ class Node:
 
     def _stop(self, sentence: str) -> None:
         self._stopped = sentence
+        self._halt.set()
         self.metrics.tampering.set(1)
         self.raise_alarm("tampering", sentence)
 

@@ -138,6 +138,8 @@ def open_wrap(header: Header, wrap: bytes, pair: bytes) -> Wrap:
     count = len(header.sections)
     form, tag, mask = box[0], box[1 : 1 + TAG_BYTES], box[1 + TAG_BYTES]
     body = box[2 + TAG_BYTES :]
+    if form > _TO_OWN_KEY:
+        raise CommitmentMismatch(header.author, header.id.hex(), 0)
     if form == _TO_OWN_KEY:
         return Wrap(tag, mask, (None,) * count, body)
     return Wrap(tag, mask, _keys(body, mask, count))

@@ -55,6 +55,8 @@ def parse_policy(text: str) -> TrustPolicy:
     """Read a policy file. Raises `Malformed` with the line's number."""
     builder = _Builder()
     for number, line in enumerate(text.split("\n"), 1):
+        if any((ord(c) < 0x20 and c != "\t") or ord(c) == 0x7F for c in line):
+            raise Malformed(f"trust file, line {number}: control characters have no place in it")
         words = line.replace("\t", " ").split(" ")
         words = [word for word in words if word]
         if not words or words[0].startswith("#"):

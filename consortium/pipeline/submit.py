@@ -209,10 +209,10 @@ class Submitter:
     def _too_late(self, stage: Wait, timeout_s: float) -> Exception:
         limit = f"within {timeout_s:g} s"
         again = "ask again with the same id: it gives the same answer and one record"
+        if stage is not Wait.WITNESSED and self._halted():
+            return NotReady(self._halted(), hint=again)
         if stage is Wait.ORDERED:
             return LogUnavailable(f"the ordering log did not take the record {limit}", hint=again)
-        if stage is Wait.APPLIED and self._halted():
-            return NotReady(self._halted(), hint=again)
         return DeadlineExceeded(f"the record is ordered, but was not {stage} {limit}", hint=again)
 
 
