@@ -1,11 +1,18 @@
-"""Other members' nodes over HTTPS with client certificates, and a token of our own per request."""
+"""Other members' nodes over HTTPS with client certificates, and a token of our own per request.
+
+A peer may be dishonest: no answer of it may be larger, or take longer, than it must, and none may raise anything but
+`PeerUnavailable` and `Malformed`. What stands in the answer is checked by whoever asked.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import json
 import ssl
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +27,18 @@ from consortium.model.kept import decode_kept_block
 from consortium.ports import PeerStatus
 
 _TIMEOUT_S = 10.0
-_MAX_ANSWER = 64 << 20
+_BLOCKS_S = 120.0
+_MAX_ANSWER = 256 << 10
+_MAX_PAYLOAD = 4 << 20
+_MAX_BLOCK = 8 << 20
+_MAX_BLOCKS = 32 << 20
+_MAX_COUNT = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    content: bytes
 
 
 def mutual_tls(ca_file: Path, cert_file: Path, key_file: Path) -> ssl.SSLContext:
@@ -53,28 +71,30 @@ class HttpPeers:
         raw = self._json(await self._get(member, "status"))
         try:
             root, block = bytes.fromhex(raw["root"]), bytes.fromhex(raw["block"])
-            return PeerStatus(member, int(raw["height"]), int(raw["size"]), root, block)
+            return PeerStatus(member, _count(raw["height"]), _count(raw["size"]), root, block)
         except (KeyError, TypeError, ValueError):
             raise PeerUnavailable(f"{member} answers its status in another form") from None
 
     async def blocks(self, member: str, start: int, limit: int) -> Sequence[KeptBlock]:
         """See `Peers.blocks`."""
-        data = (await self._get(member, "blocks", start=start, limit=limit)).content
-        found = []
-        while data:
-            length = int.from_bytes(data[:4], "big")
-            if len(data) < 4 + length:
-                raise Malformed(f"{member} answers with a truncated block")
-            found.append(decode_kept_block(data[4 : 4 + length]))
-            data = data[4 + length :]
+        params = {"start": start, "limit": limit}
+        answer = await self._send(member, "GET", "blocks", most=_MAX_BLOCKS, limit_s=_BLOCKS_S, params=params)
+        data, at = self._good(member, answer).content, 0
+        found: list[KeptBlock] = []
+        while at < len(data):
+            end = at + 4 + int.from_bytes(data[at : at + 4], "big")
+            if not at + 4 < end <= min(len(data), at + _MAX_BLOCK) or len(found) == limit:
+                raise Malformed(f"{member} answers with something that is no run of blocks")
+            found.append(decode_kept_block(data[at + 4 : end]))
+            at = end
         return found
 
     async def payload(self, member: str, record_id: bytes) -> tuple[tuple[bytes, ...], bytes] | None:
         """See `Peers.payload`."""
-        response = await self._send(member, "GET", f"payloads/{record_id.hex()}")
-        if response.status_code == 404:
+        answer = await self._send(member, "GET", f"payloads/{record_id.hex()}", most=_MAX_PAYLOAD)
+        if answer.status == 404:
             return None
-        raw = decode(self._good(member, response).content)
+        raw = decode(self._good(member, answer).content)
         if type(raw) is not tuple or len(raw) != 2 or type(raw[0]) is not tuple or type(raw[1]) is not bytes:
             raise Malformed(f"{member} answers with something that is no payload")
         if any(type(body) is not bytes for body in raw[0]):
@@ -83,8 +103,8 @@ class HttpPeers:
 
     async def add_checkpoint(self, member: str, body: str) -> tuple[int, str]:
         """See `Peers.add_checkpoint`."""
-        response = await self._send(member, "POST", "add-checkpoint", content=body.encode())
-        return response.status_code, response.text
+        answer = await self._send(member, "POST", "add-checkpoint", content=body.encode())
+        return answer.status, self._text(answer)
 
     async def send_checkpoint(self, member: str, note: SignedNote) -> None:
         """See `Peers.send_checkpoint`."""
@@ -92,8 +112,8 @@ class HttpPeers:
 
     async def checkpoint(self, member: str) -> SignedNote | None:
         """See `Peers.checkpoint`."""
-        response = await self._send(member, "GET", "checkpoint")
-        return None if response.status_code == 404 else parse_note(self._good(member, response).text)
+        answer = await self._send(member, "GET", "checkpoint")
+        return None if answer.status == 404 else parse_note(self._text(self._good(member, answer)))
 
     async def consistency(self, member: str, old: int, new: int) -> Sequence[bytes]:
         """See `Peers.consistency`."""
@@ -103,24 +123,56 @@ class HttpPeers:
         except (TypeError, ValueError, binascii.Error):
             raise Malformed(f"{member} answers with something that is no proof") from None
 
-    async def _get(self, member: str, path: str, **params: int) -> httpx.Response:
+    async def _get(self, member: str, path: str, **params: int) -> _Answer:
         return self._good(member, await self._send(member, "GET", path, params=params))
 
-    async def _send(self, member: str, method: str, path: str, **arguments: Any) -> httpx.Response:
+    async def _send(
+        self,
+        member: str,
+        method: str,
+        path: str,
+        *,
+        most: int = _MAX_ANSWER,
+        limit_s: float = _TIMEOUT_S,
+        **arguments: Any,
+    ) -> _Answer:
         url = f"{self._urls[member]}/v1/peer/{path}"
-        headers = {"Authorization": f"Bearer {self._tokens.issue(member)}"}
+        # Nothing packed is asked for, and nothing is unpacked: a small answer must not become a large one.
+        headers = {"Authorization": f"Bearer {self._tokens.issue(member)}", "Accept-Encoding": "identity"}
+        data = bytearray()
         try:
-            return await self._http.request(method, url, headers=headers, **arguments)
-        except httpx.HTTPError as error:
+            # httpx' own timeout is for each read: a peer that sends a byte now and then would hold us for ever.
+            async with (
+                asyncio.timeout(limit_s),
+                self._http.stream(method, url, headers=headers, **arguments) as response,
+            ):
+                async for chunk in response.aiter_raw():
+                    data += chunk
+                    if len(data) > most:
+                        raise PeerUnavailable(f"{member} answers with more than {most:,} bytes")
+                return _Answer(response.status_code, bytes(data))
+        except (httpx.HTTPError, TimeoutError) as error:
             raise PeerUnavailable(f"{member} cannot be reached: {type(error).__name__}") from error
 
-    def _good(self, member: str, response: httpx.Response) -> httpx.Response:
-        if response.status_code >= 300 or len(response.content) > _MAX_ANSWER:
-            raise PeerUnavailable(f"{member} answers {response.status_code}")
-        return response
+    def _good(self, member: str, answer: _Answer) -> _Answer:
+        if not 200 <= answer.status < 300:
+            raise PeerUnavailable(f"{member} answers {answer.status}")
+        return answer
 
-    def _json(self, response: httpx.Response) -> Any:
+    def _text(self, answer: _Answer) -> str:
         try:
-            return response.json()
-        except ValueError:
+            return answer.content.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Malformed("a peer's answer is no text") from None
+
+    def _json(self, answer: _Answer) -> Any:
+        try:
+            return json.loads(answer.content)
+        except (ValueError, RecursionError):
             raise Malformed("a peer's answer is no JSON") from None
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MAX_COUNT:
+        raise ValueError("no count")
+    return value

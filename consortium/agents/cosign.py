@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 from collections.abc import Callable
 
 from consortium.crypto.merkle import verify_consistency
@@ -31,6 +32,8 @@ from consortium.ports import Clock, KeyCustody, Peers, WitnessStore
 
 _APPLY_WAIT_S = 5.0
 _KEEP_NOTES = 512
+_PRUNE_EVERY = 120
+"""Looks between two prunings: most members never propose, and are told checkpoints all the same."""
 _MAX_PROOF = 63
 Alarm = Callable[[Exception], None]
 
@@ -82,6 +85,7 @@ class Cosigner:
 
     async def start(self) -> None:
         """Load the best stored checkpoint."""
+        await self._witness.prune((), _KEEP_NOTES)
         for note in reversed(await self._witness.notes(0, _KEEP_NOTES)):
             if await self._consider(note):
                 return
@@ -112,16 +116,18 @@ class Cosigner:
         """Propose whenever it is this node's turn."""
         rank = [m.name for m in self._genesis.members].index(self._member)
         patience = 0
-        while True:
+        for look in itertools.count(1):
             await asyncio.sleep(self._interval_s)
             behind = self._applier.state.tree.size > self._best_size
             patience = patience + 1 if behind else 0
-            if patience > 2 * rank:
-                patience = 0
-                try:
+            try:
+                if patience > 2 * rank:
+                    patience = 0
                     await self.propose()
-                except (OperatorError, PeerError):
-                    continue
+                if look % _PRUNE_EVERY == 0:
+                    await self._witness.prune((), _KEEP_NOTES)
+            except (OperatorError, PeerError):
+                continue
 
     async def propose(self) -> None:
         """One round: sign the tree of the moment, collect cosignatures, tell everybody."""
@@ -134,7 +140,6 @@ class Cosigner:
         note = note.with_signatures(s for answer in (own, *answers) for s in answer)
         merged = await self._witness.save(note)
         await self._consider(merged)
-        await self._witness.prune((), _KEEP_NOTES)
         await asyncio.gather(*(self._tell(member, merged) for member in self._peers.names))
 
     async def add_checkpoint(self, body: str) -> tuple[int, str]:
@@ -187,7 +192,9 @@ class Cosigner:
         keys = verified_by(note, list(self._keys.values()))
         known = {(key.name, key.id) for key in (*self._logs, *keys)}
         clean = SignedNote(note.text, tuple(s for s in note.signatures if (s.name, s.key_id) in known))
-        await self._consider(await self._witness.save(clean))
+        # Kept only if a quorum stands under it: one member alone can sign checkpoints without end, of any size.
+        if await self._consider(clean):
+            await self._witness.save(clean)
 
     async def _require_own_root(self, checkpoint: Checkpoint) -> None:
         """A signed checkpoint of another tree than ours is proof that somebody's ledger was changed."""

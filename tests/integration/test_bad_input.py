@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -37,7 +37,8 @@ def raw(load):
 
 
 def next_hour():
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0).isoformat()
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    return start.isoformat()
 
 
 INVALID, UNKNOWN, LARGE = (422, "invalid-request"), (422, "unknown-party"), (413, "too-large")
@@ -92,7 +93,7 @@ CASES = {
     "start is no time": (data(start=SECRET), INVALID, "data.interval_start"),
     "start is no day": (data(start="2017-06-31T10:00:00Z"), INVALID, "data.interval_start"),
     "start is missing": (without("interval_start"), INVALID, "data.interval_start"),
-    "not over yet": (data(start=next_hour()), INVALID, "data.interval_start"),
+    "the coming hour": (data(start=next_hour()), INVALID, "data.interval_start"),
     "in the future": (data(start="2999-01-01T00:00:00Z"), INVALID, "data.interval_start"),
     "at the end of time": (data(start="9999-12-31T23:00:00-14:00"), INVALID, "data.interval_start"),
     "before there were meters": (data(start="1999-12-31T23:00:00Z"), INVALID, "data.interval_start"),

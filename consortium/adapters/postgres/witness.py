@@ -28,7 +28,8 @@ class PostgresWitness:
             insert = "INSERT INTO node.checkpoints (size, text, note) VALUES (%b, %b::text, '') ON CONFLICT DO NOTHING"
             await conn.execute(insert, key, prepare=True)
             select = "SELECT text, note FROM node.checkpoints WHERE size = %b AND text = %b::text FOR UPDATE"
-            merged = _note(await fetch(conn, select, key)).with_signatures(note.signatures)
+            rows = await fetch(conn, select, key)  # none if it was pruned in between
+            merged = _note(rows).with_signatures(note.signatures) if rows else note
             update = "UPDATE node.checkpoints SET note = %b::text WHERE size = %b AND text = %b::text"
             await conn.execute(update, ["".join(s.line() for s in merged.signatures), *key], prepare=True)
         return merged
