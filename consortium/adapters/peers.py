@@ -13,6 +13,7 @@ import json
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ class HttpPeers:
     def __init__(self, urls: Mapping[str, str], tokens: PeerTokens, tls: ssl.SSLContext) -> None:
         self._urls = {name: url.rstrip("/") for name, url in sorted(urls.items())}
         self._tokens = tokens
-        self._http = httpx.AsyncClient(verify=tls, timeout=_TIMEOUT_S, trust_env=False)
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        self._http = httpx.AsyncClient(verify=tls, timeout=_TIMEOUT_S, trust_env=False, cookies=no_cookies)
 
     @property
     def names(self) -> Sequence[str]:
@@ -151,7 +153,7 @@ class HttpPeers:
                     if len(data) > most:
                         raise PeerUnavailable(f"{member} answers with more than {most:,} bytes")
                 return _Answer(response.status_code, bytes(data))
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, OSError) as error:  # a peer's TLS alert after the handshake is an `ssl.SSLError`
             raise PeerUnavailable(f"{member} cannot be reached: {type(error).__name__}") from error
 
     def _good(self, member: str, answer: _Answer) -> _Answer:

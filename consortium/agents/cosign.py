@@ -193,8 +193,9 @@ class Cosigner:
         known = {(key.name, key.id) for key in (*self._logs, *keys)}
         clean = SignedNote(note.text, tuple(s for s in note.signatures if (s.name, s.key_id) in known))
         # Kept only if a quorum stands under it: one member alone can sign checkpoints without end, of any size.
-        if await self._consider(clean):
-            await self._witness.save(clean)
+        if self._has_quorum(clean):
+            clean = await self._witness.save(clean)
+        await self._consider(clean)
 
     async def _require_own_root(self, checkpoint: Checkpoint) -> None:
         """A signed checkpoint of another tree than ours is proof that somebody's ledger was changed."""
@@ -248,14 +249,19 @@ class Cosigner:
         checkpoint = Checkpoint.parse(note.text)
         for key in verified_by(note, list(self._keys.values())):
             await self._witness.saw(key.name.rpartition("/")[2], checkpoint.size)
-        try:
-            self._trust.verify(note)
-        except ProofInvalid:
+        if not self._has_quorum(note):
             return False
         if checkpoint.size >= self._best_size:
             async with self._better:
                 self._best, self._best_size = note, checkpoint.size
                 self._better.notify_all()
+        return True
+
+    def _has_quorum(self, note: SignedNote) -> bool:
+        try:
+            self._trust.verify(note)
+        except ProofInvalid:
+            return False
         return True
 
 

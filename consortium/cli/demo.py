@@ -54,9 +54,10 @@ def _day(text: str) -> date:
 
 
 async def _run(options: DemoOptions, stop: bool) -> bool:
-    """SIGINT and SIGTERM end the demo in order, whenever they come."""
+    """SIGINT, SIGTERM and a closed terminal end the demo in order, whenever they come."""
     interrupted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    hung_up = () if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else (signal.SIGHUP,)  # nohup: stay
+    for number in (signal.SIGINT, signal.SIGTERM, *hung_up):
         asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
     columns = (
         SpinnerColumn(),

@@ -75,7 +75,7 @@ def stop_together(children: Iterable[Child], timeout_s: float = STOP_S) -> None:
 
 
 class Processes:
-    """All children of one run; a context manager that stops them, the last started first, whatever happened."""
+    """All children of one run; a context manager that stops them, whatever happened."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -123,9 +123,8 @@ class Processes:
         return child
 
     def close(self, timeout_s: float = STOP_S) -> None:
-        """Stop all children, the last started first; each gets `timeout_s` before it is killed."""
-        for child in reversed(self.children):
-            child.stop(timeout_s)
+        """Stop all children at once; after `timeout_s` they are killed."""
+        stop_together(self.children, timeout_s)
         self._children.clear()
         forget(self._directory)
 

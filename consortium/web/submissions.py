@@ -12,6 +12,7 @@ from consortium.pipeline.submit import Answer, Submission
 from consortium.web.problems import problem_of
 
 MAX_RECORD_BYTES = 64 * 1024
+_MAX_TYPE_CHARS = 64
 
 
 def parse_submission(body: bytes) -> Submission:
@@ -29,6 +30,8 @@ def parse_submission(body: bytes) -> Submission:
     record_type, record_id = raw.get("type"), raw.get("id")
     if not isinstance(record_type, str) or "data" not in raw:
         raise InvalidRequest("type and data are required", field="data" if isinstance(record_type, str) else "type")
+    if len(record_type) > _MAX_TYPE_CHARS:  # policies remember whom they permitted what, by this word
+        raise InvalidRequest("unknown record type", field="type")
     if record_id is not None and not isinstance(record_id, str):
         raise InvalidRequest("a record id is 32 lowercase hex digits", field="id")
     return Submission(None if record_id is None else parse_record_id(record_id), record_type, raw["data"])

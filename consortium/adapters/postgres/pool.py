@@ -26,6 +26,17 @@ _RECONNECT_S = 2.0
 """How long the pool tries by itself; after that each request tries anew, so that no long pause ever builds up."""
 
 
+_WATCHED = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that vanished without a word (power, network) is noticed within half a minute; else a statement would wait
+for hours. Of no effect on a unix socket."""
+
+
 class Database:
     """A node's database. Every method raises `StoreUnavailable` while Postgres is away and recovers by itself."""
 
@@ -114,7 +125,7 @@ def _pool(url: str, name: str, configure: Any, connections: int, timeout_s: floa
     with translated():
         return AsyncConnectionPool(
             url,
-            kwargs={"autocommit": True, "application_name": name},
+            kwargs={"autocommit": True, "application_name": name, **_WATCHED},
             configure=configure,
             min_size=1,
             max_size=connections,

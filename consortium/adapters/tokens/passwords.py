@@ -10,8 +10,12 @@ from nacl import pwhash
 from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
 
+from consortium.errors import NotReady
+
 PARALLEL = 2
 """Hashes at a time: each takes its memory, and a flood of logins must not take all of it."""
+MAX_WAITING = 64
+"""Checks that wait for their turn; further ones are refused, whoever asks, rather than answered minutes later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,21 @@ class PasswordCheck:
     def __init__(self, cost: PasswordCost | None = None) -> None:
         self._nobody = hash_password("", cost)
         self._gate = asyncio.Semaphore(PARALLEL)
+        self._waiting = 0
 
     async def check(self, stored: str | None, password: str) -> bool:
-        """Whether it matches. `stored` is None or '' where there is no account: a dummy hash is then compared."""
-        async with self._gate:
-            matching = await asyncio.to_thread(matches, stored or self._nobody, password)
+        """Whether it matches. `stored` is None or '' where there is no account: a dummy hash is then compared.
+
+        Raises `NotReady` while too many wait.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise NotReady("too many sign in at once", hint="try again in some seconds")
+        self._waiting += 1
+        try:
+            async with self._gate:
+                matching = await asyncio.to_thread(matches, stored or self._nobody, password)
+        finally:
+            self._waiting -= 1
         return matching and bool(stored)
 
 

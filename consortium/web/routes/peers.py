@@ -26,6 +26,7 @@ from consortium.web.services import Services
 
 MAX_NOTE_BYTES = 64 * 1024
 MAX_BLOCKS_BYTES = 16 << 20
+_BLOCKS_AT_ONCE = 10
 
 router = APIRouter(prefix="/v1/peer", tags=["peers"])
 
@@ -60,13 +61,19 @@ async def blocks(
 ) -> Response:
     """Kept blocks from a height on, as a sequence of length-prefixed encodings; fewer if they are large."""
     parts: list[bytes] = []
-    size = 0
-    for kept in await node.ledger.blocks(start, limit):
-        data = encode_kept_block(kept)
-        size += len(data) + 4
-        if parts and size > MAX_BLOCKS_BYTES:
+    size, end = 0, start + limit
+    while start < end and size <= MAX_BLOCKS_BYTES:
+        # A few at a time: each may have more than a megabyte, and whoever asks can ask many times at once.
+        page = await node.ledger.blocks(start, min(_BLOCKS_AT_ONCE, end - start))
+        if not page:
             break
-        parts += [len(data).to_bytes(4, "big"), data]
+        for kept in page:
+            data = encode_kept_block(kept)
+            size += len(data) + 4
+            if parts and size > MAX_BLOCKS_BYTES:
+                break
+            parts += [len(data).to_bytes(4, "big"), data]
+        start += len(page)
     return Response(b"".join(parts), media_type="application/octet-stream")
 
 
