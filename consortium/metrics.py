@@ -1,4 +1,8 @@
-"""Prometheus metrics of a node. Labels are members, reasons and states: never a user, a payload or an id."""
+"""Prometheus metrics of a node. Labels are members, reasons and states: never a user, a payload or an id.
+
+They are read without a token, block by block if somebody likes: so nothing here counts the records that this node is a
+party to, which would tell who trades with whom.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,6 @@ class Metrics:
         )
         self.height = Gauge("consortium_height", "Blocks applied", registry=registry)
         self.size = Gauge("consortium_tree_size", "Records accepted", registry=registry)
-        self.held = Counter("consortium_held_records", "Records that this node is a party to", registry=registry)
         self.rejected = Counter(
             "consortium_rejected_records", "Records rejected, by reason", ["member", "reason"], registry=registry
         )

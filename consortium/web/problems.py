@@ -127,7 +127,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(errors.ConsortiumError, known)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    app.add_middleware(_Unforeseen)
+    app.add_middleware(Unforeseen)
 
 
 def _invalid(error: Exception) -> errors.InvalidRequest:
@@ -139,7 +139,7 @@ def _invalid(error: Exception) -> errors.InvalidRequest:
     return errors.InvalidRequest(message, field=".".join(names[:-1] if unknown else names))
 
 
-class _Unforeseen:
+class Unforeseen:
     """Answers failures that nobody foresaw. Starlette's own handler raises them again, and the server would log their
     text, which may hold anything.
     """

@@ -7,7 +7,7 @@ properly signed. Beside it stand records that are committed to soundly and say n
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
@@ -15,6 +15,7 @@ import pytest_asyncio
 from consortium.crypto.sealing import Recipient
 from consortium.model.encoding import encode
 from consortium.model.names import Party
+from consortium.model.records import SealedRecord
 from tests.dishonest import two_faced
 from tests.faults.support import (
     SUBJECT,
@@ -50,6 +51,7 @@ NONSENSE = {
     "bytes where a text belongs": encode({**FIELDS, "quality": b"\xff"}),
     "a reading of nothing": encode({"type": "reading", "start_ms": 0}),
 }
+UNCOMMITTED = "a sound reading that is not what was committed to"
 
 
 @dataclass
@@ -77,6 +79,7 @@ async def sent(network: Network) -> Sent:
     false = two_faced(AUTHOR, os.urandom(16), [to(hand, "gridco")], [to(hand, SUBJECT)], beginning_of_a_reading())
     sound, unknown = hand.record(), hand.sealed(encode({**FIELDS, "type": "trade", "x": b"\xff"}), SUBJECT)
     nonsense = {what: hand.sealed(payload, SUBJECT) for what, payload in NONSENSE.items()}
+    nonsense[UNCOMMITTED] = committed_to_another(hand.sealed(encode(FIELDS), SUBJECT))
     records = [false.record, *nonsense.values(), unknown, sound]
     sequence = await hand.next_sequence()
     position = await hand.put(sequence, hand.batch(sequence, records))
@@ -90,6 +93,13 @@ def to(hand: Hand, party: str) -> Recipient:
     member = hand.genesis.member(Party.parse(party).member)
     keys = hand.keys.pair(member.keys.encryption)
     return Recipient(Party.parse(party), keys.pair, keys.hint)
+
+
+def committed_to_another(record: SealedRecord) -> SealedRecord:
+    """The record under a header that commits to some other plaintext."""
+    header = record.header
+    header = replace(header, sections=(replace(header.sections[0], commitment=os.urandom(32)),))
+    return replace(record, header=header, header_bytes=header.encoded())
 
 
 def beginning_of_a_reading() -> bytes:
@@ -125,11 +135,11 @@ async def test_the_second_reader_is_told_who_is_dishonest(network, sent):
 
 async def test_each_is_counted_once_at_the_node_that_found_it(network, sent):
     line = f'consortium_commitment_mismatches_total{{author="{AUTHOR}"}}'
-    assert await metric(network, "suncoop", line) == 1 + len(NONSENSE)
+    assert await metric(network, "suncoop", line) == 1 + len(NONSENSE) + 1
     assert await metric(network, "gridco", line) == 0
 
 
-@pytest.mark.parametrize("what", NONSENSE)
+@pytest.mark.parametrize("what", [*NONSENSE, UNCOMMITTED])
 async def test_nonsense_is_an_error_that_names_its_author(network, sent, what):
     client = await network.client("home-01")
     response = await client.get(f"/v1/records/{sent.nonsense[what]}")

@@ -69,7 +69,7 @@ async def test_metrics_move_with_a_record(network):
     _, after = await metrics(network, "suncoop")
     assert after["consortium_height",] >= answer["height"] > before["consortium_height",]
     assert after["consortium_tree_size",] == answer["index"] + 1 == before["consortium_tree_size",] + 3
-    assert after["consortium_held_records_total",] == before["consortium_held_records_total",] + 3
+    assert not [name for name, *_ in after if "held" in name], "read block by block it would tell who trades with whom"
     for name in ("order_seconds", "apply_seconds", "batch_records"):
         assert after[f"consortium_{name}_count",] >= before[f"consortium_{name}_count",] + 3, name
         assert after[f"consortium_{name}_sum",] > before[f"consortium_{name}_sum",], name

@@ -180,3 +180,24 @@ def test_tags_around_random_bytes_raise_nothing_else(data):
         for function in (decode, decode_flat):
             with contextlib.suppress(Malformed):
                 function(tag + data)
+
+
+def doubled(levels: int) -> bytes:
+    """Arrays of 100 references (tags 28, 29) to the array before: 100**levels bytes when written out."""
+    items = [b"\xd8\x1c\x81\x41a"]
+    for level in range(levels):
+        items.append(b"\xd8\x1c\x98\x64" + 100 * (b"\xd8\x1d" + cbor2.dumps(level)))
+    return bytes([0x80 + len(items)]) + b"".join(items)
+
+
+@pytest.mark.parametrize("read", [decode, decode_flat])
+def test_a_kilobyte_does_not_become_terabytes(read):
+    with pytest.raises(Malformed):
+        read(doubled(6))
+
+
+@pytest.mark.parametrize("tag", [0, 1, 2, 4, 5, 25, 28, 29, 30, 35, 36, 37, 256, 258, 260, 1004, 4711, 55799])
+def test_nothing_is_tagged(tag):
+    for value in (1, b"1", "1", [1, 1], []):
+        with pytest.raises(Malformed):
+            decode_flat(cbor2.dumps(cbor2.CBORTag(tag, value)))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+from consortium.adapters.postgres.arrays import ByteaArray, Int8Array, TextArray
 from consortium.ledger.transition import Transition
 from consortium.model.encoding import encode_ordered
 from consortium.ports import HeldRecord, MissingRecord
@@ -108,43 +109,43 @@ def _record_values(accepted: Sequence[Any]) -> dict[str, Any]:
     # Accepted records take consecutive leaves, so the first one's index gives all.
     return {
         "r_first": accepted[0].verdict.index,
-        "r_items": [r.verdict.item for r in accepted],
-        "r_ids": [r.verdict.id for r in accepted],
-        "r_headers": [r.header_bytes for r in accepted],
+        "r_items": Int8Array([r.verdict.item for r in accepted]),
+        "r_ids": ByteaArray([r.verdict.id for r in accepted]),
+        "r_headers": ByteaArray([r.header_bytes for r in accepted]),
     }
 
 
 def _rejection_values(rejected: Sequence[Any]) -> dict[str, Any]:
     return {
-        "j_items": [r.verdict.item for r in rejected],
-        "j_ids": [r.verdict.id for r in rejected],
-        "j_reasons": [str(r.verdict.reason) for r in rejected],
-        "j_headers": [r.header_bytes for r in rejected],
-        "j_evidence": [r.evidence for r in rejected],
+        "j_items": Int8Array([r.verdict.item for r in rejected]),
+        "j_ids": ByteaArray([r.verdict.id for r in rejected]),
+        "j_reasons": TextArray([str(r.verdict.reason) for r in rejected]),
+        "j_headers": ByteaArray([r.header_bytes for r in rejected]),
+        "j_evidence": ByteaArray([r.evidence for r in rejected]),
     }
 
 
 def _tile_values(tiles: Sequence[Any]) -> dict[str, Any]:
     return {
-        "t_levels": [t.level for t in tiles],
-        "t_indexes": [t.index for t in tiles],
-        "t_hashes": [t.hashes for t in tiles],
+        "t_levels": Int8Array([t.level for t in tiles]),
+        "t_indexes": Int8Array([t.index for t in tiles]),
+        "t_hashes": ByteaArray([t.hashes for t in tiles]),
     }
 
 
 def held_values(held: Sequence[HeldRecord]) -> dict[str, Any]:
     """Parameters of the part `held`: ciphertexts as one CBOR array, slot numbers as bytes."""
     return {
-        "h_indexes": [h.index for h in held],
-        "h_bodies": [encode_ordered(list(h.bodies)) for h in held],
-        "h_wraps": [h.wraps for h in held],
-        "h_slots": [bytes(h.slots) for h in held],
+        "h_indexes": Int8Array([h.index for h in held]),
+        "h_bodies": ByteaArray([encode_ordered(list(h.bodies)) for h in held]),
+        "h_wraps": ByteaArray([h.wraps for h in held]),
+        "h_slots": ByteaArray([bytes(h.slots) for h in held]),
     }
 
 
 def _missing_values(missing: Sequence[MissingRecord]) -> dict[str, Any]:
     return {
-        "m_indexes": [m.index for m in missing],
-        "m_ids": [m.id for m in missing],
-        "m_authors": [m.author for m in missing],
+        "m_indexes": Int8Array([m.index for m in missing]),
+        "m_ids": ByteaArray([m.id for m in missing]),
+        "m_authors": TextArray([m.author for m in missing]),
     }

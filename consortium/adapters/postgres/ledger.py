@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from psycopg import AsyncConnection
 
 from consortium.adapters.postgres import committing, loading
+from consortium.adapters.postgres.arrays import ByteaArray
 from consortium.adapters.postgres.pool import Database, Row, fetch
 from consortium.adapters.postgres.rows import BLOCK, block_of, kept_of, stored_of, take, unchecked
 from consortium.crypto.merkle import TileId, leaf_hash
@@ -35,7 +36,7 @@ class PostgresLedger:
     async def taken(self, ids: Sequence[bytes]) -> Collection[bytes]:
         if not ids:
             return frozenset()
-        rows = await self._database.rows("SELECT id FROM ledger.records WHERE id = ANY(%b::bytea[])", [list(ids)])
+        rows = await self._database.rows("SELECT id FROM ledger.records WHERE id = ANY(%b::bytea[])", [ByteaArray(ids)])
         return frozenset(id for (id,) in rows)
 
     async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:

@@ -7,10 +7,10 @@ parties it names: should the query be wrong one day, Postgres still gives nobody
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 from psycopg import AsyncConnection
 
+from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, TextArray
 from consortium.adapters.postgres.committing import held_values
 from consortium.adapters.postgres.pool import Database
 from consortium.adapters.postgres.rows import HELD, held_of
@@ -120,6 +120,10 @@ async def _add_entries(conn: AsyncConnection, entries: Sequence[IndexEntry]) -> 
         await conn.execute(_ADD_ENTRIES, _columns(entries), prepare=True)
 
 
-def _columns(entries: Sequence[IndexEntry]) -> list[list[Any]]:
-    return [[e.index for e in entries], [e.start_ms for e in entries], [e.party for e in entries],
-            [e.type for e in entries]]  # fmt: skip
+def _columns(entries: Sequence[IndexEntry]) -> list[Array]:
+    return [
+        Int8Array([e.index for e in entries]),
+        Int8Array([e.start_ms for e in entries]),
+        ByteaArray([e.party for e in entries]),
+        TextArray([e.type for e in entries]),
+    ]

@@ -16,6 +16,7 @@ from psycopg import AsyncConnection
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
+from consortium.adapters.postgres import arrays
 from consortium.adapters.postgres.failures import translate, translated
 from consortium.errors import ConfigurationError
 
@@ -145,3 +146,4 @@ async def _as_reader(conn: AsyncConnection) -> None:
     # One width for all integers: a statement is then prepared once, not once per size of its numbers. It holds for
     # the placeholder %b, which all statements use: besides, lists travel ten times faster in binary than by %s.
     conn.adapters.register_dumper(int, Int8BinaryDumper)
+    arrays.register(conn)
