@@ -73,7 +73,8 @@ class Stores:
 
     async def ping(self) -> None:
         """Whether Postgres answers. Raises `StoreUnavailable`."""
-        await self.database.rows("SELECT 1")
+        async with self.database.reader() as conn:  # not the applier's pool: anybody may ask
+            await conn.execute("SELECT 1")
 
 
 def read_genesis(path: Path) -> Genesis:

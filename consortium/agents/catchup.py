@@ -49,7 +49,7 @@ class CatchUp:
     async def __call__(self, state: LedgerState) -> None:
         """Apply what a quorum has cosigned beyond `state`; waits for a member that can help.
 
-        Raises `Tampering` if members answer and none has more: then the log lost entries that nobody applied.
+        Raises `Tampering` if all answer and none has more that it can prove: such entries nobody may have trimmed.
         """
         while True:
             answered = 0
@@ -61,7 +61,7 @@ class CatchUp:
                 except (OperatorError, PeerError) as error:
                     self._report(f"cannot catch up from {member}: {error}")
             if answered == len(self._peers.names):
-                raise Tampering("the log lacks entries that no other member has applied")
+                raise Tampering("the log lacks entries that no quorum has cosigned, and no other member can prove")
             await asyncio.sleep(_PAUSE_S)
 
     async def _from(self, member: str) -> bool:
@@ -69,6 +69,10 @@ class CatchUp:
         applier = self._applier
         if applier is None:
             return False
+        # Asked directly: who does not answer has not said that it has no more.
+        told = await self._peers.checkpoint(member)
+        if told is not None:
+            await self._cosigner.receive(told)
         await self._cosigner.witnessed_size(applier.state.tree.size + 1)
         note = self._cosigner.best
         goal = Checkpoint.parse(note.text) if note else None

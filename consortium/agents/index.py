@@ -29,11 +29,9 @@ Fault = Callable[[CommitmentMismatch], None]
 def index_lines(opener: Opener, held: HeldRecord, fault: Fault) -> list[IndexEntry]:
     """The index lines of a held record, one per party of this node that may open any of it."""
     header = parse_header(held.header_bytes)
-    try:
-        wraps = opener.wraps(held, header)
-    except CommitmentMismatch as error:
-        fault(error)
-        return []
+    wraps, wrong = opener.wraps(held, header)
+    if wrong is not None:
+        fault(wrong)  # nobody can tell for whom it was; the other parties' wraps are theirs all the same
     kind, start = UNREADABLE, header.created_ms
     try:
         kind, start = _what_and_when(opener, held, header, wraps)

@@ -46,6 +46,6 @@ def ledger_time(state: LedgerState, members: Mapping[str, MemberState]) -> int:
 
     So no single member can move the ledger's time, neither by a wrong clock nor by silence.
     """
-    times = sorted(m.latest_ms for m in members.values() if m.latest_ms is not None)
-    median = times[(len(times) - 1) // 2] if times else 0
-    return max(state.time_ms, median)
+    # Who has not spoken yet counts as time 0: else the first to speak would set the time for everybody.
+    times = sorted(m.latest_ms or 0 for m in members.values())
+    return max(state.time_ms, times[(len(times) - 1) // 2])

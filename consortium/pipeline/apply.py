@@ -164,8 +164,9 @@ class Applier:
     async def _judge_removal(self, member: str, sequence: int, position: int) -> None:
         """A member trims what is applied here and cosigned by a quorum, and never its newest; all else is tampering."""
         block = await self._patiently(lambda: self._store.block_of_batch(member, sequence))
-        newest = member in self.state.members and sequence + 1 >= self.state.next_sequence(member)
-        if block is None or newest or not await self._is_witnessed(block.size):
+        stranger = member not in self.state.members  # nobody trims what no member wrote
+        newest = not stranger and sequence + 1 >= self.state.next_sequence(member)
+        if block is None or stranger or newest or not await self._is_witnessed(block.size):
             raise Tampering(
                 f"batch {sequence} of {member} was deleted from the log at position {position}, above the witnessed "
                 f"checkpoint of {await self._witnessed_size(0)} records"

@@ -31,17 +31,24 @@ class Opener:
         """The party's tag as the node's index stores it: blinded under the storage key."""
         return self._custody.blind(party_tag(party))
 
-    def wraps(self, held: HeldRecord, header: Header) -> tuple[Wrap, ...]:
-        """The wraps that are addressed to this node. Raises `CommitmentMismatch` for one that does not open."""
+    def wraps(self, held: HeldRecord, header: Header) -> tuple[tuple[Wrap, ...], CommitmentMismatch | None]:
+        """The wraps that are addressed to this node and open, and what is wrong with one that does not."""
         author = self._genesis.member(header.author)
         if author is None:
             raise Malformed("a held record has an author outside the consortium")
         pair = self._custody.pair(author.keys.encryption).pair
         try:
             wraps = pick_wraps(header, held.wraps, held.slots)
-        except Malformed as error:
-            raise CommitmentMismatch(header.author, header.id.hex(), 0) from error
-        return tuple([open_wrap(header, wrap, pair) for wrap in wraps])
+        except Malformed:
+            return (), CommitmentMismatch(header.author, header.id.hex(), 0)
+        opened: list[Wrap] = []
+        wrong: CommitmentMismatch | None = None
+        for wrap in wraps:
+            try:
+                opened.append(open_wrap(header, wrap, pair))
+            except CommitmentMismatch as error:
+                wrong = error
+        return tuple(opened), wrong
 
     def blinded_readers(self, wraps: tuple[Wrap, ...]) -> tuple[bytes, ...]:
         """The blinded tags of those wraps' parties."""
@@ -58,7 +65,8 @@ class Opener:
         """The record as `party` sees it. Raises `NotFound` if no wrap is theirs, `CommitmentMismatch`."""
         header = parse_header(held.header_bytes)
         tag = party_tag(party)
-        for wrap in self.wraps(held, header):
+        wraps, _ = self.wraps(held, header)
+        for wrap in wraps:
             if wrap.tag == tag:
                 return OpenedPayload(header, self.open_sections(held, header, wrap))
         raise NotFound("no such record")

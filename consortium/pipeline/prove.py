@@ -81,6 +81,8 @@ class Prover:
                     checkpoint = self._trust.verify(note)
                 except ProofInvalid:
                     continue
+                if checkpoint.size > self._state().tree.size:
+                    return None  # the others are ahead of this node
                 return make_receipt(header_bytes, index, await self.inclusion(index, checkpoint.size), note)
             if len(notes) < _SCAN:
                 return None

@@ -12,7 +12,7 @@ from typing import Any
 from consortium.energy.metering import describe, read_payload, to_rfc3339
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
 from consortium.model.names import Party
-from consortium.model.records import Accepted, Header, parse_header
+from consortium.model.records import Accepted, Header
 from consortium.pipeline.access import Access, party_of
 from consortium.pipeline.opening import Opener
 from consortium.ports import Caller, HeldRecord, LedgerStore, PartyStore, StoredRecord
@@ -55,11 +55,14 @@ class Reader:
     async def get(self, caller: Caller, record_id: bytes) -> ReadableRecord:
         """One record. Raises `NotFound`; `CommitmentMismatch` if its author sealed something else to this reader."""
         party = party_of(caller)
+        # What is asked of the store is the same for a refusal and an absence: so is the time it takes.
+        stored = await self._ledger.record(record_id)
+        own = await self._is_reader(party, _index_of(stored))
+        author = stored.header.author if stored else ""
+        if not self._access.may_read(caller, author, own=own) or not own:
+            raise NotFound("no such record")
         held = await self._party.held(record_id)
-        # Asked in any case: a refusal must take as long as an absence.
-        own = await self._is_reader(party, held.index if held else -1)
-        author = parse_header(held.header_bytes).author if held else ""
-        if not self._access.may_read(caller, author, own=own) or held is None or not own:
+        if held is None:
             raise NotFound("no such record")
         return self._open(held, party)
 
@@ -100,14 +103,13 @@ class Reader:
     async def accepted(self, caller: Caller, record_id: bytes) -> tuple[Accepted, bytes]:
         """An accepted record's place and header bytes, for a receipt. Raises `NotFound`."""
         stored = await self._ledger.record(record_id)
-        verdict = stored.verdict if stored else None
-        own = await self._is_reader(party_of(caller), verdict.index if isinstance(verdict, Accepted) else -1)
+        own = await self._is_reader(party_of(caller), _index_of(stored))
         author = stored.header.author if stored else ""
         if not self._access.may_have_receipt(caller, author, own=own):
             raise NotFound("no such record")
-        if stored is None or not isinstance(verdict, Accepted):
+        if stored is None or not isinstance(stored.verdict, Accepted):
             raise NotFound("no such record")
-        return verdict, stored.header_bytes
+        return stored.verdict, stored.header_bytes
 
     def _open(self, held: HeldRecord, party: Party) -> ReadableRecord:
         opened = self._opener.open_for(held, party)
@@ -115,6 +117,8 @@ class Reader:
         for plaintext in opened.sections:
             if plaintext is not None:
                 payload.update(_payload(opened.header, plaintext))
+        if not payload:
+            raise NotFound("no such record")  # a wrap without any key: there is nothing for this party to read
         return ReadableRecord(
             held.id,
             payload["type"],
@@ -123,6 +127,10 @@ class Reader:
             held.index,
             describe(payload),
         )
+
+
+def _index_of(stored: StoredRecord | None) -> int:
+    return stored.verdict.index if stored and isinstance(stored.verdict, Accepted) else -1
 
 
 def _payload(header: Header, plaintext: bytes) -> dict[str, Any]:

@@ -188,10 +188,10 @@ class Submitter:
         stored = await self._ledger.record(draft.id)
         held = await self._party.held(draft.id)
         conflict = IdConflict("this id was used for another record", hint="use a new id for another record")
-        if stored is None or held is None or not isinstance(stored.verdict, Accepted):
+        if stored is None or not isinstance(stored.verdict, Accepted) or stored.header.author != self._member:
             raise conflict
-        if stored.header.author != self._member:
-            raise conflict
+        if held is None:
+            raise NotReady("this node has still to fetch its payload of this record", hint="try again later")
         try:
             opened = self._opener.open_for(held, Party(self._member))
         except NotFound:

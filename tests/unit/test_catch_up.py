@@ -82,12 +82,20 @@ class Members:
         self.chain = chain
         self.lies: dict[str, Lie] = {}
         self.away: set[str] = set()
+        tree = chain.state.tree
+        self.cosigned: SignedNote | None = SignedNote(
+            Checkpoint(chain.genesis.origin, tree.size, tree.root()).text(), ()
+        )
         self.payloads: dict[str, dict[bytes, tuple[tuple[bytes, ...], bytes]]] = {name: {} for name in OTHERS}
 
     async def blocks(self, member: str, start: int, limit: int) -> list[KeptBlock]:
         self._require(member)
         told = self.lies.get(member, list)(blocks_of(self.chain))
         return told[start - 1 : start - 1 + limit]
+
+    async def checkpoint(self, member: str) -> SignedNote | None:
+        self._require(member)
+        return self.cosigned
 
     async def consistency(self, member: str, old: int, new: int) -> list[bytes]:
         """The true proof: the best that a liar could give."""
@@ -107,14 +115,16 @@ class Members:
 
 
 class Witnessed:
-    """Stands for the cosigner: a quorum has cosigned the whole tree."""
+    """Stands for the cosigner: it believes what it is told, since it is told of a quorum."""
 
-    def __init__(self, chain: Chain) -> None:
-        tree = chain.state.tree
-        self.best = SignedNote(Checkpoint(chain.genesis.origin, tree.size, tree.root()).text(), ())
+    def __init__(self) -> None:
+        self.best: SignedNote | None = None
+
+    async def receive(self, note: SignedNote) -> None:
+        self.best = note
 
     async def witnessed_size(self, wanted: int) -> int:
-        return Checkpoint.parse(self.best.text).size
+        return Checkpoint.parse(self.best.text).size if self.best else 0
 
 
 class Node:
@@ -123,7 +133,7 @@ class Node:
     def __init__(self, chain: Chain) -> None:
         self.chain, self.members, self.store = chain, Members(chain), MemoryStore()
         self.told: list[str] = []
-        witnessed = Witnessed(chain)
+        witnessed = Witnessed()
         self.applier = Applier(self.store, initial(chain.genesis), HINT_KEYS, witnessed.witnessed_size)
         self.catch_up = CatchUp(self.members, witnessed, self.store, self.told.append)
         self.catch_up.attach(self.applier)
@@ -246,6 +256,24 @@ async def test_a_liar_alone_is_not_believed(node, chain):
     node.members.lies = {}
     await node.run()
     assert node.applier.state == chain.state
+
+
+async def test_that_nobody_answers_says_nothing_about_the_log(node, chain):
+    node.members.away = set(OTHERS)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await node.run()
+    assert len(node.told) >= len(OTHERS)
+    node.members.away = set()
+    await node.run()
+    assert node.applier.state == chain.state
+
+
+async def test_what_no_quorum_has_cosigned_is_not_taken_and_its_absence_is_tampering(node, chain):
+    node.members.cosigned = None
+    with pytest.raises(Tampering, match="lacks entries"):
+        await node.run()
+    assert node.applier.state.height == 0
 
 
 async def test_that_nobody_has_what_the_log_lost_is_tampering_once_all_have_answered(node, chain):

@@ -7,9 +7,10 @@ one statement is one transaction, and more than one is said so with `conn.transa
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, NoReturn
 
 import psycopg
 from psycopg import AsyncConnection
@@ -67,17 +68,13 @@ class Database:
             raise
         return database
 
-    @asynccontextmanager
-    async def node(self) -> AsyncIterator[AsyncConnection]:
+    def node(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection that sees every row."""
-        async with _checked_out(self._node) as conn:
-            yield conn
+        return _CheckedOut(self._node)
 
-    @asynccontextmanager
-    async def reader(self) -> AsyncIterator[AsyncConnection]:
+    def reader(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection that sees no row but those of the parties that its transaction names."""
-        async with _checked_out(self._reader) as conn:
-            yield conn
+        return _CheckedOut(self._reader)
 
     async def rows(self, query: str, params: Params = ()) -> list[Row]:
         """One statement as the node, prepared, values in binary."""
@@ -109,16 +106,35 @@ async def fetch(conn: AsyncConnection, query: str, params: Params = ()) -> list[
     return await cursor.fetchall()
 
 
-@asynccontextmanager
-async def _checked_out(pool: AsyncConnectionPool) -> AsyncIterator[AsyncConnection]:
-    try:
-        async with pool.connection() as conn:
-            yield conn
-    except psycopg.OperationalError as error:
-        # After a restart of Postgres all idle connections are dead, and each would fail a request of its own.
-        await pool.check()
-        raise translate(error) from error
-    except psycopg.Error as error:
+class _CheckedOut(AbstractAsyncContextManager[AsyncConnection]):
+    """A connection out of a pool, and the driver's failures in the project's words.
+
+    In autocommit there is nothing to commit at the end; what is broken or in a transaction the pool sorts out itself.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+        self._conn: AsyncConnection | None = None
+
+    async def __aenter__(self) -> AsyncConnection:
+        try:
+            self._conn = await self._pool.getconn()
+        except psycopg.Error as error:
+            await self._fail(error)
+        return self._conn
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._conn is not None:
+            await self._pool.putconn(self._conn)
+        if isinstance(error, psycopg.Error):
+            await self._fail(error)
+
+    async def _fail(self, error: psycopg.Error) -> NoReturn:
+        if isinstance(error, psycopg.OperationalError):
+            # After a restart of Postgres all idle connections are dead, and each would fail a request of its own.
+            await self._pool.check()
         raise translate(error) from error
 
 
