@@ -41,22 +41,27 @@ class Node:
         self.applier.listen(self.indexer.block_applied)
         self.applier.listen(self._note_held)
         self._stores = stores
-        self._to_index = 0
+        self._to_index = self._kept = 0
 
-    async def replay(self, entries: Sequence[LogEntry]) -> float:
-        """Seconds until all entries are applied, and indexed so far as this member may read them."""
+    async def replay(self, entries: Sequence[LogEntry], *, index: bool) -> tuple[float, int]:
+        """Apply all entries, and at the same time index what this member may read of them, or not at all.
+
+        The seconds until all of it is done, and how many payloads were kept.
+        """
         loop = asyncio.get_running_loop()
-        indexing = asyncio.create_task(self.indexer.run())
+        indexing = asyncio.create_task(self.indexer.run()) if index else None
         began = loop.time()
         with contextlib.suppress(EndOfLog):
             await self.applier.run(RecordedLog(entries), _impossible_gap)
-        while await self._stores.party.indexed_up_to() < self._to_index:
+        while indexing and await self._stores.party.indexed_up_to() < self._to_index:
             await asyncio.sleep(0.002)
         seconds = loop.time() - began
-        indexing.cancel()
-        return seconds
+        if indexing:
+            indexing.cancel()
+        return seconds, self._kept
 
     def _note_held(self, step: Transition, held: Sequence[HeldRecord]) -> None:
+        self._kept += len(held)
         if held:
             self._to_index = held[-1].index + 1
 

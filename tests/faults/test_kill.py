@@ -18,10 +18,19 @@ import pytest_asyncio
 
 from tests.faults.support import audit, broken_network, rows, same_ledger, same_roots
 from tests.faults.writers import Writer, all_acknowledged, progress, writing
-from tests.fixtures.network import MEMBERS, Network, reading
+from tests.fixtures.network import MEMBERS, Network, reading, wait_until
 
 pytestmark = pytest.mark.processes
 KILLS = 12
+# The log is trimmed as soon as may be: who was killed comes back now by the log, now by the other members' nodes.
+SETTINGS = {
+    "heartbeat_s": 0.5,
+    "cosign_interval_s": 0.2,
+    "check_interval_s": 20,
+    "trim_keep_batches": 2,
+    "trim_interval_s": 0.3,
+    "trim_away_s": 1,
+}
 SEED = int(os.environ.get("CONSORTIUM_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
@@ -35,7 +44,7 @@ class Aftermath:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def network():
-    async with broken_network(heartbeat_s=1, cosign_interval_s=0.5, check_interval_s=20) as running:
+    async with broken_network(**SETTINGS) as running:
         yield running
 
 
@@ -119,6 +128,11 @@ async def test_the_same_ids_give_the_same_answers_again(network, aftermath):
 
 
 async def test_each_home_reads_what_was_sent_for_it(network, aftermath):
+    async def complete() -> bool:
+        counts = [await rows(network, member, "SELECT count(*) FROM node.missing") for member in MEMBERS]
+        return counts == [[(0,)]] * len(MEMBERS)
+
+    await wait_until(complete, "all have fetched the payloads that they missed")
     for home in ("home-01", "home-09"):
         client, found, after = await network.client(home), {}, -1
         while after is not None:

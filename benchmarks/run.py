@@ -1,0 +1,145 @@
+"""The parts of the benchmark in their order, each once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import growth, replay
+from benchmarks.load import Result, Spec
+from benchmarks.machine import busy_percent, machine
+from benchmarks.network import child, network, run_load, targets
+from benchmarks.targets import FABRIC, judged
+from consortium.adapters.postgres.migrate import upgrade
+from consortium.devnet.network import Devnet
+from consortium.devnet.processes import stop_together
+
+Step = Callable[[str], None]
+CALLERS = (1, 16, 64)
+PARTY, AUTHOR, STRANGER = "gridco", "suncoop", "cityretail"
+"""In the parts without nodes: a member that may read every record, the one that writes them, and one that may read
+none.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long and how much."""
+
+    single_s: float
+    warmup_s: float
+    bulk: int
+    replay_batches: int
+    growth_sizes: tuple[int, ...]
+    growth_batches: int
+
+    @property
+    def steps(self) -> int:
+        """Steps that are shown."""
+        return 3 + len(CALLERS) + 3
+
+
+FULL = Plan(20.0, 3.0, 90_000, 100, (10_000, 100_000, 1_000_000), 10)
+QUICK = Plan(4.0, 1.0, 18_000, 20, (10_000, 100_000), 4)
+
+
+async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
+    """All results."""
+    busy = busy_percent()
+    step("starting three members, three etcd and Postgres")
+    async with network(directory) as net:
+        results: dict[str, Any] = {"plan": asdict(plan)}
+        results |= await _loads(net, plan, step)
+        step("stopping the nodes")
+        stop_together(node.child for node in net.nodes.values() if node.child is not None)
+        results |= await _replays(net, plan, step)
+        results |= await _growth(net, plan, step)
+        results["machine"] = {**machine(net.postgres.admin_url), "busy_percent_before": busy}
+    results["targets"] = judged(results)
+    results["fabric"] = FABRIC
+    return results
+
+
+async def _loads(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:
+    nodes = await targets(net)
+    found: dict[str, Any] = {"latency_ms": {}}
+
+    async def load(what: str, spec: Spec) -> Result:
+        step(what)
+        return await run_load(spec)
+
+    for callers in CALLERS:
+        spec = Spec("closed", nodes, callers=callers, warmup_s=plan.warmup_s, seconds=plan.single_s)
+        result = await load(f"one by one, {callers} callers", spec)
+        found[f"single_{callers}_per_s"] = result.per_s
+        found["latency_ms"][str(callers)] = {"p50": result.p50_ms, "p99": result.p99_ms}
+    rate = found["single_64_per_s"] / 2
+    spec = Spec("open", nodes, callers=256, rate=rate, warmup_s=plan.warmup_s, seconds=plan.single_s)
+    half = await load(f"one by one, {rate:,.0f} a second by the clock", spec)
+    found |= {"half_load_per_s": half.per_s, "p50_ms_half_load": half.p50_ms, "p99_ms_half_load": half.p99_ms}
+    await load("in bulk, warming up", Spec("bulk", nodes, records=plan.bulk // 10))
+    bulk = await load(f"in bulk, {plan.bulk:,} records", Spec("bulk", nodes, records=plan.bulk))
+    return found | {"bulk_per_s": bulk.per_s, "bulk_records": bulk.records}
+
+
+async def _replays(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:
+    step(f"replay, three times {plan.replay_batches * 500:,} records")
+    spec = replay.Spec(
+        directory=str(net.directory),
+        genesis=str(net.genesis_file),
+        author=AUTHOR,
+        subjects=_subjects(net),
+        replicas={
+            "party": replay.Replica(PARTY, _database(net, "replay-party"), index=False),
+            "indexed": replay.Replica(PARTY, _database(net, "replay-indexed"), index=True),
+            "non_party": replay.Replica(STRANGER, _database(net, "replay-stranger"), index=True),
+        },
+        batches=plan.replay_batches,
+    )
+    found = json.loads(await child("benchmarks.replay", json.dumps(asdict(spec))))
+    party, indexed, stranger = found["party"], found["indexed"], found["non_party"]
+    return {
+        "replay_per_s": party["per_s"],
+        "replay_bound_per_s": party["bound_per_s"],
+        "replay_ratio": party["per_s"] / party["bound_per_s"],
+        "replay_indexed_per_s": indexed["per_s"],
+        "replay_non_party_per_s": stranger["per_s"],
+        "replay_non_party_bound_per_s": stranger["bound_per_s"],
+        "replay_bound_us": {"party": party["bound_us"], "non_party": stranger["bound_us"]},
+        "bytes_per_record": {
+            "party": indexed["bytes_per_record"],
+            "non_party": stranger["bytes_per_record"],
+            "log": found["log_bytes"],
+        },
+    }
+
+
+async def _growth(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:
+    step(f"growth up to {plan.growth_sizes[-1]:,} records")
+    spec = growth.Spec(
+        directory=str(net.directory),
+        genesis=str(net.genesis_file),
+        author=AUTHOR,
+        subjects=_subjects(net),
+        member=PARTY,
+        url=_database(net, "growth"),
+        admin_url=net.postgres.admin_url,
+        sizes=list(plan.growth_sizes),
+        batches=plan.growth_batches,
+    )
+    micros = json.loads(await child("benchmarks.growth", json.dumps(asdict(spec))))
+    first, last = (micros[str(size)] for size in (plan.growth_sizes[0], plan.growth_sizes[-1]))
+    return {"growth_us_per_record": micros, "growth_ratio": last / first}
+
+
+def _subjects(net: Devnet) -> list[str]:
+    return next([f"{user}@{plan.name}" for user in plan.users] for plan in net.plans if plan.name == AUTHOR)
+
+
+def _database(net: Devnet, name: str) -> str:
+    url = net.postgres.create_database(name, fresh=True)
+    upgrade(url)
+    return url
