@@ -198,8 +198,13 @@ class LedgerStore(Protocol):
         """Those of `ids` that accepted records have."""
         ...
 
-    async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:
+    async def commit(
+        self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()
+    ) -> Collection[bytes]:
         """Store one block and all that follows from it, in one transaction.
+
+        Gives those ids of `step.accepted` that accepted records of earlier blocks have: then nothing was stored, and
+        the block is to be judged again with them as `taken`. None of them: it is stored.
 
         Idempotent by height: a block that is already stored unchanged is left alone. Raises `Tampering` if another
         block stands at that height.

@@ -121,10 +121,6 @@ def _calm_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    import os
-
-    if os.environ.get("XGC"):
-        gc.disable()
 
 
 async def _listen(server: _Server) -> None:

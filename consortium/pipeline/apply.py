@@ -8,8 +8,9 @@ can never reach `consortium.crypto.sealing` (import-linter).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TypeVar
 
 from consortium.crypto.hints import my_slots
@@ -112,24 +113,34 @@ class Applier:
         Raises `Tampering` if the block that follows from its batch is not the block that it was given with.
         """
         opened = reopen(self.state.genesis, kept.batch)
-        step = await self._judge(opened)
-        if step.block != kept.block:
-            raise Tampering(f"block {step.block.height} does not follow from its batch as its keeper claims")
-        held, missing = self._mine(opened, step)
-        await self._commit(step, held, missing)
+        ids = opened.ids()
+        taken = await self._patiently(lambda: self._store.taken(ids)) if ids else frozenset[bytes]()
+        if transition(self.state, opened, taken).block != kept.block:
+            raise Tampering(f"block {kept.block.height} does not follow from its batch as its keeper claims")
+        await self._commit(opened, taken)
 
     async def _apply(self, opened: OpenedBatch) -> None:
         loop = asyncio.get_running_loop()
         began = loop.time()
-        step = await self._judge(opened)
-        held, missing = self._mine(opened, step)
-        await self._commit(step, held, missing)
+        await self._commit(opened, frozenset())
         self.observe(loop.time() - began)
 
-    async def _judge(self, opened: OpenedBatch) -> Transition:
-        ids = opened.ids()
-        taken = await self._patiently(lambda: self._store.taken(ids)) if ids else frozenset[bytes]()
-        return transition(self.state, opened, taken)
+    async def _commit(self, opened: OpenedBatch, taken: Collection[bytes]) -> None:
+        """Judge and store. Whether ids are taken is asked while storing: they hardly ever are, and asking first would
+        be one more round trip for every block.
+        """
+        while True:
+            step = transition(self.state, opened, taken)
+            held, missing = self._mine(opened, step)
+            found = await self._patiently(partial(self._store.commit, step, held, missing))
+            if not found:
+                break
+            taken = {*taken, *found}
+        self.state = step.state
+        for listener in self._listeners:
+            listener(step, held)
+        async with self._advanced:
+            self._advanced.notify_all()
 
     def _mine(self, opened: OpenedBatch, step: Transition) -> tuple[list[HeldRecord], list[MissingRecord]]:
         """The records that are addressed to this node: with their payloads, or (catch-up) without."""
@@ -152,14 +163,6 @@ class Applier:
                 wire = record.wire
                 held.append(HeldRecord(verdict.index, verdict.id, wire.header, wire.bodies, wire.wraps, slots))
         return held, missing
-
-    async def _commit(self, step: Transition, held: list[HeldRecord], missing: list[MissingRecord]) -> None:
-        await self._patiently(lambda: self._store.commit(step, held, missing))
-        self.state = step.state
-        for listener in self._listeners:
-            listener(step, held)
-        async with self._advanced:
-            self._advanced.notify_all()
 
     async def _judge_removal(self, member: str, sequence: int, position: int) -> None:
         """A member trims what is applied here and cosigned by a quorum, and never its newest; all else is tampering."""

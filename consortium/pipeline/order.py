@@ -24,7 +24,10 @@ from consortium.ports import Clock, KeyCustody, LedgerStore, OrderingLog
 _ENVELOPE = 4096
 _APPEND_TIMEOUT_S = 5.0
 _RETRY_S = 0.2
-_GATHER_S = 0.003
+_ENOUGH = 256
+_LEAST_PATIENCE_S = 0.003
+_MOST_PATIENCE_S = 0.03
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,8 @@ class Orderer:
         self._heartbeat_s = heartbeat_s
         self._queue: deque[Ticket] = deque()
         self._wanted = 1
-        self._usual = 1
+        self._last_count = 0
+        self._last_took_s = 0.0
         self._wake = asyncio.Event()
         self._under_way: dict[bytes, Ticket] = {}
         self._applied_sequence = -1
@@ -147,11 +151,14 @@ class Orderer:
     async def run(self, next_sequence: int) -> None:
         """Order for ever, from `next_sequence` on. Returns only after `failure` is set."""
         sequence = next_sequence
+        loop = asyncio.get_running_loop()
         while True:
             tickets = await self._collect()
+            began = loop.time()
             try:
                 await self._order(sequence, tickets)
                 await self._until_applied(sequence)
+                self._last_count, self._last_took_s = len(tickets), loop.time() - began
             except Tampering as error:
                 await self._until_applied(sequence)
                 if not await self._is_ours(sequence):
@@ -162,14 +169,20 @@ class Orderer:
             sequence += 1
 
     async def _collect(self) -> list[Ticket]:
-        """Wait for records, at most a heartbeat long, and take what fits into one batch."""
+        """Wait for records, at most a heartbeat long, and take what fits into one batch.
+
+        Who was answered just now may send the next record in a moment: a batch waits for as many as that, for a
+        fraction of the time that the last one took. So a lone caller never waits, and under load batches are few and
+        large; what a batch costs every node hardly depends on how much is in it.
+        """
         while True:
+            expected = len(self._queue) + self._last_count
             if not await self._until_queued(1, self._heartbeat_s):
                 return []
-            await self._until_queued(self._usual, _GATHER_S)
+            patience_s = min(max(_LEAST_PATIENCE_S, self._last_took_s * _PATIENCE), _MOST_PATIENCE_S)
+            await self._until_queued(min(expected, _ENOUGH), patience_s)
             tickets = await self._drop_known(self._take())
             if tickets:
-                self._usual = len(tickets)
                 return tickets
 
     async def _until_queued(self, count: int, timeout_s: float) -> bool:

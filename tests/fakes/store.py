@@ -55,15 +55,19 @@ class MemoryStore:
         self._require()
         return frozenset(id for id in ids if id in self._accepted)
 
-    async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:
+    async def commit(
+        self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()
+    ) -> Collection[bytes]:
         self._require()
         height = step.block.height
         if height <= len(self.steps):
             if self.steps[height - 1].state.digest != step.state.digest:
                 raise Tampering(f"the store holds another block at height {height}")
-            return
+            return frozenset()
         if height != len(self.steps) + 1 or (self.steps and step.block.previous != self.steps[-1].state.digest):
             raise Tampering(f"the store does not hold the block that block {height} builds on")
+        if taken := await self.taken([good.verdict.id for good in step.accepted]):
+            return taken
         self.steps.append(step)
         for good in step.accepted:
             stored = StoredRecord(good.verdict, parse_header(good.header_bytes), good.header_bytes)
@@ -76,6 +80,7 @@ class MemoryStore:
         self._tiles.update({(t.level, t.index): t.hashes for t in step.tiles})
         self._held.update({h.index: h for h in held})
         self._missing.update({m.index: m for m in missing})
+        return frozenset()
 
     async def blocks(self, start: int, limit: int) -> Sequence[KeptBlock]:
         self._require()

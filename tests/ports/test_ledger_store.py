@@ -223,6 +223,27 @@ async def test_another_block_at_a_stored_height_is_tampering(store):
     assert await store.ledger.load(chain.genesis) == chain.state
 
 
+async def test_taken_ids_are_told_and_nothing_is_stored(store):
+    chain, record = Chain(), make_record("alpha", 1)
+    assert not await store.ledger.commit(chain.add("alpha", [record, make_record("alpha", 2)]), ())
+    before, known = chain.state, chain.taken
+    chain.taken = set()
+    unaware = chain.add("bravo", [make_record("bravo", 3), make_record("bravo", 1, id=record.header.id)])
+    assert len(unaware.accepted) == 2, "judged as if no id were taken"
+    assert set(await store.ledger.commit(unaware, held_of(unaware, make_records("bravo", 1, first=3)))) == {
+        record.header.id
+    }
+    assert await store.ledger.load(chain.genesis) == before
+    assert not await store.party.unindexed(10)
+    chain.steps.pop(), chain.entries.pop()
+    chain.taken = known
+    aware = chain.add("bravo", [make_record("bravo", 3), make_record("bravo", 1, id=record.header.id)])
+    assert [r.verdict.reason for r in aware.rejected] == ["duplicate-id"]
+    assert not await store.ledger.commit(aware, ())
+    assert not await store.ledger.commit(aware, ()), "the same commit again: its own ids are not taken"
+    assert await store.ledger.load(chain.genesis) == chain.state
+
+
 async def test_a_block_goes_in_only_on_top_of_the_one_it_names(store):
     chain, other = Chain(), Chain()
     await store.ledger.commit(chain.add("alpha", make_records("alpha", 1)), ())

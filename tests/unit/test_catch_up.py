@@ -294,7 +294,7 @@ class Opens:
     """An opener for payloads that say nothing."""
 
     def wraps(self, held, header):
-        return ()
+        return (), None
 
     def blinded_readers(self, wraps):
         return ()

@@ -24,9 +24,12 @@ WITH block AS (
     refusal, digest, previous, batch_digest, root, head, signature)
   SELECT %(height)b, %(position)b, %(sequence)b, %(batch_created_ms)b, %(time_ms)b, %(size)b, %(epoch)b, %(count)b,
     %(member)b::text, %(refusal)b::text, %(digest)b, %(previous)b, %(batch_digest)b, %(root)b, %(head)b, %(signature)b
-  WHERE %(height)b = 1 OR EXISTS (
-    SELECT FROM ledger.blocks WHERE height = %(height)b - 1 AND digest = %(previous)b)
+  WHERE (%(height)b = 1 OR EXISTS (
+    SELECT FROM ledger.blocks WHERE height = %(height)b - 1 AND digest = %(previous)b)){unless}
   ON CONFLICT (height) DO NOTHING RETURNING height)"""
+
+_UNLESS_TAKEN = """
+    AND NOT EXISTS (SELECT FROM ledger.records WHERE id = ANY(%(r_ids)b::bytea[]))"""
 
 _PARTS = {
     "records": """
@@ -57,7 +60,8 @@ INSERT INTO node.missing (tree_index, id, author)
 def statement(parts: tuple[str, ...]) -> str:
     """The statement that stores a block with these parts; it returns a row if the block was new."""
     inserts = "".join(f", {name} AS ({_PARTS[name]})" for name in parts)
-    return f"{_BLOCK}{inserts} SELECT height FROM block"  # noqa: S608  constants alone
+    block = _BLOCK.format(unless=_UNLESS_TAKEN if "records" in parts else "")
+    return f"{block}{inserts} SELECT height FROM block"  # noqa: S608  constants alone
 
 
 def parameters(

@@ -20,6 +20,8 @@ from consortium.model.members import Genesis
 from consortium.model.records import Accepted, Rejected
 from consortium.ports import BlockRow, HeldRecord, MissingRecord, StoredRecord
 
+_TAKEN = "SELECT id FROM ledger.records WHERE id = ANY(%b::bytea[])"
+
 
 class PostgresLedger:
     """The ledger of one node in its database."""
@@ -36,14 +38,16 @@ class PostgresLedger:
     async def taken(self, ids: Sequence[bytes]) -> Collection[bytes]:
         if not ids:
             return frozenset()
-        rows = await self._database.rows("SELECT id FROM ledger.records WHERE id = ANY(%b::bytea[])", [ByteaArray(ids)])
-        return frozenset(id for (id,) in rows)
+        return frozenset(id for (id,) in await self._database.rows(_TAKEN, [ByteaArray(ids)]))
 
-    async def commit(self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()) -> None:
+    async def commit(
+        self, step: Transition, held: Sequence[HeldRecord], missing: Sequence[MissingRecord] = ()
+    ) -> Collection[bytes]:
         parts, values = committing.parameters(step, held, missing)
         async with self._database.node() as conn:
-            if not await fetch(conn, committing.statement(parts), values):
-                await _require_stored(conn, step)
+            if await fetch(conn, committing.statement(parts), values):
+                return frozenset()
+            return await _why_not(conn, step)
 
     async def blocks(self, start: int, limit: int) -> Sequence[KeptBlock]:
         async with self._database.node() as conn:
@@ -121,14 +125,18 @@ def _one(rows: Sequence[Row]) -> Block | None:
     return block_of(rows[0]) if rows else None
 
 
-async def _require_stored(conn: AsyncConnection, step: Transition) -> None:
-    """Nothing was inserted: fine if this very block is there, else somebody changed the store."""
+async def _why_not(conn: AsyncConnection, step: Transition) -> Collection[bytes]:
+    """Nothing was inserted: this very block is there, or ids are taken; else somebody changed the store."""
     height = step.block.height
     rows = await fetch(conn, "SELECT digest FROM ledger.blocks WHERE height = %b", [height])
-    if not rows:
+    if rows:
+        if rows[0][0] != step.state.digest:
+            raise Tampering(f"the store holds another block at height {height}", hint="run an audit")
+        return frozenset()
+    taken = await fetch(conn, _TAKEN, [ByteaArray([r.verdict.id for r in step.accepted])])
+    if not taken:
         raise Tampering(f"the store does not hold the block that block {height} builds on", hint="restart the node")
-    if rows[0][0] != step.state.digest:
-        raise Tampering(f"the store holds another block at height {height}", hint="run an audit")
+    return frozenset(id for (id,) in taken)
 
 
 async def _blocks(conn: AsyncConnection, start: int, limit: int) -> list[KeptBlock]:
