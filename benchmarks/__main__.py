@@ -22,7 +22,7 @@ def main() -> None:
     plan = QUICK if arguments.quick else FULL
     with reported():
         with steps(console, plan.steps) as step:
-            results = asyncio.run(run(plan, arguments.dir, step))
+            results = asyncio.run(run(plan, arguments.dir.resolve(), step))
         show(results, console)
         write(results, arguments.out)
         console.print(f"written to {arguments.out}")

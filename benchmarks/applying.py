@@ -53,7 +53,7 @@ class Node:
         began = loop.time()
         with contextlib.suppress(EndOfLog):
             await self.applier.run(RecordedLog(entries), _impossible_gap)
-        while indexing and await self._stores.party.indexed_up_to() < self._to_index:
+        while indexing and await self._stores.party.indexed_up_to() < self._to_index:  # noqa: ASYNC110 - it is in the database
             await asyncio.sleep(0.002)
         seconds = loop.time() - began
         if indexing:

@@ -29,9 +29,8 @@ _TOKEN_TTL_S = 86_400
 
 @asynccontextmanager
 async def network(directory: Path) -> AsyncIterator[Devnet]:
-    """The network, started; everything is stopped and removed at the end."""
+    """The network in an absolute `directory`, started; everything is stopped and removed at the end."""
     clean_directory(directory)
-    directory = directory.resolve()
     postgres = EmbeddedPostgres(directory / "postgres")
     postgres.start()
     try:

@@ -18,5 +18,6 @@ def readings(subjects: Sequence[str]) -> Iterator[bytes]:
         for subject in subjects:
             yield (
                 f'{{"id":"{os.urandom(16).hex()}","type":"reading","data":{{"subject":"{subject}",'
-                f'"interval_start":"{hour}","interval_s":3600,"load_wh":{400 + number % 2000},"pv_wh":{number % 700}}}}}'
+                f'"interval_start":"{hour}","interval_s":3600,'
+                f'"load_wh":{400 + number % 2000},"pv_wh":{number % 700}}}}}'
             ).encode()

@@ -116,8 +116,15 @@ def fold_stack(stack: Sequence[bytes]) -> bytes:
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root over leaf hashes."""
-    return Tree().extend(leaves)[0].root()
+    """The root over leaf hashes: as `Tree.extend`, without what a tree needs to grow on."""
+    stack: list[bytes] = []
+    for size, node in enumerate(leaves):
+        rest = size
+        while rest & 1:
+            node = _sha256(b"\x01" + stack.pop() + node).digest()
+            rest >>= 1
+        stack.append(node)
+    return fold_stack(stack)
 
 
 def cover(start: int, end: int) -> list[Node]:

@@ -114,6 +114,7 @@ def _wire_record(raw: Any) -> WireRecord:
     header, bodies, wraps = raw
     if type(header) is not bytes or type(bodies) is not tuple or type(wraps) is not bytes:
         raise Malformed("a record has a header, bodies and wraps")
-    if any(type(body) is not bytes for body in bodies):
-        raise Malformed("a ciphertext is bytes")
+    for body in bodies:
+        if type(body) is not bytes:
+            raise Malformed("a ciphertext is bytes")
     return WireRecord(header, bodies, wraps)

@@ -27,7 +27,7 @@ _RETRY_S = 0.2
 _ENOUGH = 256
 _LEAST_PATIENCE_S = 0.003
 _MOST_PATIENCE_S = 0.03
-_PATIENCE = 1.0
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from consortium.model.members import Genesis
 from consortium.model.records import Accepted, Rejected
 from consortium.ports import BlockRow, HeldRecord, MissingRecord, StoredRecord
 
-_TAKEN = "SELECT id FROM ledger.records WHERE id = ANY(%b::bytea[])"
+_TAKEN = committing.TAKEN.format(ids="%b")
 
 
 class PostgresLedger:
