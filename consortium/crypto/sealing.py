@@ -166,7 +166,15 @@ def _subkey(key: bytes, person: bytes, record_id: bytes) -> bytes:
 
 
 def _aad(record_id: bytes, author: str, kind: str, section: int) -> bytes:
-    return encode_ordered([1, record_id, author, kind, section])
+    """CBOR of [1, id, author, kind, section]: only the id, 16 bytes after their head 0x50, differs every time."""
+    before, after = _aad_frame(author, kind, section)
+    return before + record_id + after
+
+
+@lru_cache(maxsize=1024)
+def _aad_frame(author: str, kind: str, section: int) -> tuple[bytes, bytes]:
+    whole = encode_ordered([1, bytes(16), author, kind, section])
+    return whole[:3], whole[19:]
 
 
 def _encrypt(padded: bytes, key: bytes, draft: Draft, number: int) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
@@ -83,7 +83,7 @@ class Reading(BaseModel):
     pv_wh: int = Field(0, ge=0, description="What its panels made, in Wh.")
     quality: Literal["measured", "estimated"] = Field("measured", description="How the figures were come by.")
 
-    @property
+    @cached_property
     def start_ms(self) -> int:
         """Start of the interval, UTC milliseconds."""
         return to_ms(self.interval_start)

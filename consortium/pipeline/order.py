@@ -105,8 +105,9 @@ class Orderer:
         self._heartbeat_s = heartbeat_s
         self._queue: deque[Ticket] = deque()
         self._wanted = 1
-        self._last_count = 0
-        self._last_took_s = 0.0
+        self._sent = 0
+        self._expected = 1
+        self._took_s = 0.0
         self._wake = asyncio.Event()
         self._under_way: dict[bytes, Ticket] = {}
         self._applied_sequence = -1
@@ -136,6 +137,7 @@ class Orderer:
     def batch_applied(self, sequence: int) -> None:
         """Hear that this node applied its own batch `sequence`: the line is idle."""
         self._applied_sequence = max(self._applied_sequence, sequence)
+        self._expected = len(self._queue) + self._sent
         self._applied.set()
 
     def record_applied(self, verdict: Applied, header_bytes: bytes, position: int) -> None:
@@ -158,7 +160,7 @@ class Orderer:
             try:
                 await self._order(sequence, tickets)
                 await self._until_applied(sequence)
-                self._last_count, self._last_took_s = len(tickets), loop.time() - began
+                self._took_s = loop.time() - began
             except Tampering as error:
                 await self._until_applied(sequence)
                 if not await self._is_ours(sequence):
@@ -176,11 +178,10 @@ class Orderer:
         large; what a batch costs every node hardly depends on how much is in it.
         """
         while True:
-            expected = len(self._queue) + self._last_count
             if not await self._until_queued(1, self._heartbeat_s):
                 return []
-            patience_s = min(max(_LEAST_PATIENCE_S, self._last_took_s * _PATIENCE), _MOST_PATIENCE_S)
-            await self._until_queued(min(expected, _ENOUGH), patience_s)
+            patience_s = min(max(_LEAST_PATIENCE_S, self._took_s * _PATIENCE), _MOST_PATIENCE_S)
+            await self._until_queued(min(self._expected, _ENOUGH), patience_s)
             tickets = await self._drop_known(self._take())
             if tickets:
                 return tickets
@@ -230,6 +231,7 @@ class Orderer:
                 await asyncio.sleep(_RETRY_S)
 
     async def _order(self, sequence: int, tickets: list[Ticket]) -> None:
+        self._sent = len(tickets)
         for ticket in tickets:
             self._under_way[ticket.record.header.id] = ticket
         data = self._batch(sequence, [t.record for t in tickets])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from consortium.crypto.sealing import Entropy, Recipient, seal
 from consortium.errors import UnknownParty
 from consortium.model.members import Genesis
@@ -9,8 +11,9 @@ from consortium.model.names import Party
 from consortium.model.records import Draft, SealedRecord
 from consortium.ports import KeyCustody
 
-MAX_RECIPIENTS = 65_536
-"""So many parties and their keys are remembered."""
+Circle = tuple[str, tuple[tuple[Party, ...], ...]]
+"""The author and the readers of each section."""
+_REMEMBERED = 16_384
 
 
 class Sealer:
@@ -20,7 +23,8 @@ class Sealer:
         self._genesis = genesis
         self._custody = custody
         self._entropy = entropy
-        self._recipients: dict[Party, Recipient] = {}
+        # A home's readings go to the same parties every hour.
+        self._recipients = lru_cache(_REMEMBERED)(self._find_recipients)
 
     def seal(self, draft: Draft) -> SealedRecord:
         """The sealed record.
@@ -28,16 +32,18 @@ class Sealer:
         The author's member is always among the recipients, whoever reads: it answers for what it submitted, and
         serves it to parties that were away. Raises `UnknownParty`.
         """
-        parties = dict.fromkeys(reader for section in draft.sections for reader in section.readers)
-        parties.setdefault(Party(draft.author))
-        return seal(draft, [self._recipients.get(p) or self._recipient(p) for p in parties], self._entropy)
+        circle = draft.author, tuple([section.readers for section in draft.sections])
+        return seal(draft, self._recipients(circle), self._entropy)
+
+    def _find_recipients(self, circle: Circle) -> tuple[Recipient, ...]:
+        author, sections = circle
+        parties = dict.fromkeys(reader for readers in sections for reader in readers)
+        parties.setdefault(Party(author))
+        return tuple(self._recipient(party) for party in parties)
 
     def _recipient(self, party: Party) -> Recipient:
         member = self._genesis.member(party.member)
         if member is None:
             raise UnknownParty(f"{party.member} is no member of this consortium")
         keys = self._custody.pair(member.keys.encryption)
-        if len(self._recipients) >= MAX_RECIPIENTS:
-            self._recipients.clear()
-        recipient = self._recipients[party] = Recipient(party, keys.pair, keys.hint)
-        return recipient
+        return Recipient(party, keys.pair, keys.hint)

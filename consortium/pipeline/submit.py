@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from consortium.crypto.notes import SignedNote
@@ -26,6 +27,7 @@ from consortium.pipeline.seal import Sealer
 from consortium.ports import AccountStore, Caller, Clock, LedgerStore, PartyStore
 
 MAX_BACKLOG = 50_000
+_REMEMBERED = 16_384
 
 
 class Wait(StrEnum):
@@ -103,6 +105,7 @@ class Submitter:
         self._grid = tuple(Party(m.name) for m in genesis.with_role("grid-operator"))
         self._users: set[str] = set()
         self._under_way: dict[bytes, UnderWay] = {}
+        self._own_tags = lru_cache(_REMEMBERED)(self._find_own_tags)
 
     async def submit(self, caller: Caller, submission: Submission, wait: Wait, timeout_s: float) -> Answer:
         """The record's whole way. Raises the families of `CallerError`, `LogUnavailable`, `NotReady`."""
@@ -129,9 +132,13 @@ class Submitter:
 
     def _indexed(self, content: Reading, draft: Draft) -> Indexed:
         """What the index will say: the parties of this node that may read, and the member itself."""
-        parties = dict.fromkeys(p for s in draft.sections for p in s.readers if p.member == self._member)
+        readers = tuple([section.readers for section in draft.sections])
+        return Indexed(READING, content.start_ms, self._own_tags(readers))
+
+    def _find_own_tags(self, sections: tuple[tuple[Party, ...], ...]) -> tuple[bytes, ...]:
+        parties = dict.fromkeys(p for readers in sections for p in readers if p.member == self._member)
         parties.setdefault(Party(self._member))
-        return Indexed(READING, content.start_ms, tuple(self._opener.tag(party) for party in parties))
+        return tuple(self._opener.tag(party) for party in parties)
 
     async def finish(self, under_way: UnderWay, wait: Wait, timeout_s: float, *, began: float | None = None) -> Answer:
         """Wait for the state that was asked for, `timeout_s` from the loop's time `began` (now if None)."""
