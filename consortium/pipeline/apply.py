@@ -56,6 +56,7 @@ class Applier:
         self._hint_keys = hint_keys
         self.state = state
         self._listeners: list[BlockListener] = []
+        self._may_go: dict[str, int] = {}
         self._advanced = asyncio.Condition()
         self.observe: Callable[[float], None] = lambda seconds: None
 
@@ -166,6 +167,8 @@ class Applier:
 
     async def _judge_removal(self, member: str, sequence: int, position: int) -> None:
         """A member trims what is applied here and cosigned by a quorum, and never its newest; all else is tampering."""
+        if sequence <= self._may_go.get(member, -1):
+            return
         block = await self._patiently(lambda: self._store.block_of_batch(member, sequence))
         stranger = member not in self.state.members  # nobody trims what no member wrote
         newest = not stranger and sequence + 1 >= self.state.next_sequence(member)
@@ -175,6 +178,21 @@ class Applier:
                 f"checkpoint of {await self._witnessed_size(0)} records"
                 + (": it is the member's newest, which is never trimmed" if newest else "")
             )
+        self._may_go[member] = await self._last_witnessed(member, sequence)
+
+    async def _last_witnessed(self, member: str, sequence: int) -> int:
+        """The last batch from `sequence` on, short of the member's newest, that the witnessed tree covers.
+
+        Trees grow with every batch, so a search by halves finds it: trimming removes thousands of batches at once,
+        and to ask the store for each would hold up all that comes after them.
+        """
+        size = await self._witnessed_size(0)
+        low, high = sequence, self.state.next_sequence(member) - 2
+        while low < high:
+            middle = (low + high + 1) // 2
+            block = await self._patiently(partial(self._store.block_of_batch, member, middle))
+            low, high = (middle, high) if block is not None and block.size <= size else (low, middle - 1)
+        return low
 
     async def _is_witnessed(self, size: int) -> bool:
         """Whoever trimmed knows a checkpoint, but may have been stopped before it told: so this asks for a while."""
