@@ -31,9 +31,40 @@ def machine(admin_url: str) -> dict[str, Any]:
     }
 
 
-def busy_percent(seconds: float = 1.0) -> float:
-    """How much of the machine's time others use, before anything of ours runs."""
-    return psutil.cpu_percent(interval=seconds)
+class Others:
+    """How much of the machine others use while something is measured: the figures are worth as much as this is little.
+
+    Ours are this process, its children and theirs, and the Postgres server, which is nobody's child.
+    """
+
+    def __init__(self, postmaster: int) -> None:
+        self._postmaster = psutil.Process(postmaster)
+        self._begin = self._now()
+
+    def percent(self) -> float:
+        """Of all cores, since the last call."""
+        begin, self._begin = self._begin, self._now()
+        busy, ours, there_was = (now - then for now, then in zip(self._begin, begin, strict=True))
+        return max(0.0, 100 * (busy - ours) / there_was)
+
+    def _now(self) -> tuple[float, float, float]:
+        """Seconds that all cores were busy, that ours were, and that there were."""
+        machine = psutil.cpu_times()
+        me = psutil.Process()
+        ours = sum(map(_seconds, (me, self._postmaster, *_below(me), *_below(self._postmaster))))
+        return sum(machine) - machine.idle - machine.iowait, ours, sum(machine)
+
+
+def _below(process: psutil.Process) -> list[psutil.Process]:
+    return list(process.children(recursive=True))
+
+
+def _seconds(process: psutil.Process) -> float:
+    """Its own, and of its children that have ended."""
+    try:
+        return sum(process.cpu_times()[:4])
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _cpu() -> str:

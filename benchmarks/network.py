@@ -44,6 +44,11 @@ async def network(directory: Path) -> AsyncIterator[Devnet]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def postmaster(net: Devnet) -> int:
+    """The process id of the Postgres server."""
+    return int((net.directory / "postgres" / "data" / "postmaster.pid").read_text("utf-8").split()[0])
+
+
 async def targets(net: Devnet) -> list[Target]:
     """Where the load goes: each node with a token of its meters and the homes that they read."""
     found = []

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks.targets import FABRIC, TARGETS
 
+_DISTURBED = 5
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
@@ -50,10 +51,10 @@ def show(results: dict[str, Any], console: Console) -> None:
         f"{FABRIC['p50_ms_at_that_load']:,} ms; {ten['committed_per_s']}/s at p50 {ten['p50_ms']} ms with ten in "
         f"flight; {FABRIC['bytes_per_record']:,} B a transaction."
     )
-    if machine["busy_percent_before"] > 10:
-        console.print(
-            f"Others used {machine['busy_percent_before']:.0f} % of this machine before: expect less than it can."
-        )
+    disturbed = {part: percent for part, percent in results["others_percent"].items() if percent > _DISTURBED}
+    if disturbed:
+        parts = ", ".join(f"{part} {percent:.0f} %" for part, percent in disturbed.items())
+        console.print(f"Others used this machine meanwhile, so expect less than it can: {parts}.")
 
 
 def _digits(unit: str) -> int:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks import growth, replay
 from benchmarks.load import Result, Spec
-from benchmarks.machine import busy_percent, machine
-from benchmarks.network import child, network, run_load, targets
+from benchmarks.machine import Others, machine
+from benchmarks.network import child, network, postmaster, run_load, targets
 from benchmarks.targets import FABRIC, judged
 from consortium.adapters.postgres.migrate import upgrade
 from consortium.devnet.network import Devnet
 from consortium.devnet.processes import stop_together
 
+T = TypeVar("T")
 Step = Callable[[str], None]
 CALLERS = (1, 16, 64)
 PARTY, AUTHOR, STRANGER = "gridco", "suncoop", "cityretail"
@@ -48,40 +49,56 @@ QUICK = Plan(4.0, 1.0, 18_000, 20, (10_000, 100_000), 4)
 
 async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
     """All results."""
-    busy = busy_percent()
     step("starting three members, three etcd and Postgres")
     async with network(directory) as net:
+        measured = _Measured(net, step)
         results: dict[str, Any] = {"plan": asdict(plan)}
-        results |= await _loads(net, plan, step)
+        results |= await _loads(net, plan, measured)
         step("stopping the nodes")
         stop_together(node.child for node in net.nodes.values() if node.child is not None)
-        results |= await _replays(net, plan, step)
-        results |= await _growth(net, plan, step)
-        results["machine"] = {**machine(net.postgres.admin_url), "busy_percent_before": busy}
+        results |= await measured("replay", _replays(net, plan, step))
+        results |= await measured("growth", _growth(net, plan, step))
+        results["machine"] = machine(net.postgres.admin_url)
+        results["others_percent"] = measured.others_percent
     results["targets"] = judged(results)
     results["fabric"] = FABRIC
     return results
 
 
-async def _loads(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:
+class _Measured:
+    """Notes for each part how much of the machine others used meanwhile."""
+
+    def __init__(self, net: Devnet, step: Step) -> None:
+        self.step = step
+        self.others_percent: dict[str, float] = {}
+        self._others = Others(postmaster(net))
+
+    async def __call__(self, part: str, work: Awaitable[T]) -> T:
+        self._others.percent()
+        found = await work
+        self.others_percent[part] = self._others.percent()
+        return found
+
+
+async def _loads(net: Devnet, plan: Plan, measured: _Measured) -> dict[str, Any]:
     nodes = await targets(net)
     found: dict[str, Any] = {"latency_ms": {}}
 
-    async def load(what: str, spec: Spec) -> Result:
-        step(what)
-        return await run_load(spec)
+    async def load(part: str, what: str, spec: Spec) -> Result:
+        measured.step(what)
+        return await measured(part, run_load(spec))
 
     for callers in CALLERS:
         spec = Spec("closed", nodes, callers=callers, warmup_s=plan.warmup_s, seconds=plan.single_s)
-        result = await load(f"one by one, {callers} callers", spec)
+        result = await load(f"single_{callers}", f"one by one, {callers} callers", spec)
         found[f"single_{callers}_per_s"] = result.per_s
         found["latency_ms"][str(callers)] = {"p50": result.p50_ms, "p99": result.p99_ms}
     rate = found["single_64_per_s"] / 2
     spec = Spec("open", nodes, callers=256, rate=rate, warmup_s=plan.warmup_s, seconds=plan.single_s)
-    half = await load(f"one by one, {rate:,.0f} a second by the clock", spec)
+    half = await load("half_load", f"one by one, {rate:,.0f} a second by the clock", spec)
     found |= {"half_load_per_s": half.per_s, "p50_ms_half_load": half.p50_ms, "p99_ms_half_load": half.p99_ms}
-    await load("in bulk, warming up", Spec("bulk", nodes, records=plan.bulk // 10))
-    bulk = await load(f"in bulk, {plan.bulk:,} records", Spec("bulk", nodes, records=plan.bulk))
+    await load("bulk_warmup", "in bulk, warming up", Spec("bulk", nodes, records=plan.bulk // 10))
+    bulk = await load("bulk", f"in bulk, {plan.bulk:,} records", Spec("bulk", nodes, records=plan.bulk))
     return found | {"bulk_per_s": bulk.per_s, "bulk_records": bulk.records}
 
 
