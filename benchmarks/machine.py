@@ -42,9 +42,8 @@ class Others:
         self._begin = self._now()
 
     def percent(self) -> float:
-        """Of all cores, since the last call."""
-        begin, self._begin = self._begin, self._now()
-        busy, ours, there_was = (now - then for now, then in zip(self._begin, begin, strict=True))
+        """Of all cores, since this was made."""
+        busy, ours, there_was = (now - then for now, then in zip(self._now(), self._begin, strict=True))
         return max(0.0, 100 * (busy - ours) / there_was)
 
     def _now(self) -> tuple[float, float, float]:

@@ -71,12 +71,12 @@ class _Measured:
     def __init__(self, net: Devnet, step: Step) -> None:
         self.step = step
         self.others_percent: dict[str, float] = {}
-        self._others = Others(postmaster(net))
+        self._postmaster = postmaster(net)
 
     async def __call__(self, part: str, work: Awaitable[T]) -> T:
-        self._others.percent()
+        others = Others(self._postmaster)
         found = await work
-        self.others_percent[part] = self._others.percent()
+        self.others_percent[part] = others.percent()
         return found
 
 
