@@ -15,7 +15,9 @@ from consortium.errors import OperatorError, PeerError, Tampering
 from consortium.model.members import Genesis
 from consortium.ports import LedgerStore, WitnessStore
 
-_SLICE = 20
+_MOST_BLOCKS = 20
+_TURN_S = 0.02
+"""About so long may a slice take: while it reads and compares rows nothing else of the node moves."""
 _REST = 9
 """Times as long as a slice took: the check takes a tenth of a core at the most, however long the ledger is."""
 
@@ -55,11 +57,13 @@ class SelfCheck:
     async def _pass(self) -> None:
         audit = StoreAudit(self._store, self._witness, self._genesis, self._trust)
         loop = asyncio.get_running_loop()
-        began = loop.time()
-        while await audit.advance(_SLICE):
+        blocks, began = 1, loop.time()
+        while await audit.advance(blocks):
             self._tell(audit.findings)
             self.checked_height = audit.height
-            await asyncio.sleep(_REST * (loop.time() - began))
+            took_s = loop.time() - began
+            blocks = max(1, min(_MOST_BLOCKS, 2 * blocks, int(blocks * _TURN_S / max(took_s, 0.001))))
+            await asyncio.sleep(_REST * took_s)
             began = loop.time()
         await audit.close()
         self._tell(audit.findings)
