@@ -10,9 +10,10 @@ from pathlib import Path
 
 from benchmarks.batches import EndOfLog, RecordedLog
 from consortium.adapters import keyfile
+from consortium.adapters.clock import SystemClock
 from consortium.adapters.unlock import MountedSecret
 from consortium.agents.index import Indexer
-from consortium.bootstrap import Stores, SystemClock, open_stores
+from consortium.bootstrap import Stores, open_stores
 from consortium.errors import CommitmentMismatch
 from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import Transition

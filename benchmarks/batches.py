@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from itertools import islice
 
 from benchmarks.readings import readings
-from consortium.bootstrap import SystemClock
+from consortium.adapters.clock import SystemClock
 from consortium.crypto.merkle import leaf_hash, root_of
 from consortium.energy import catalogue
 from consortium.model.batches import BATCH_CONTEXT, BatchHead, encode_batch

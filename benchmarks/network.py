@@ -6,12 +6,13 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.load import Result, Spec, Target
+from consortium.adapters.clock import set_clock
 from consortium.devnet.demo import clean_directory
 from consortium.devnet.network import Devnet, MemberPlan
 from consortium.devnet.postgres import EmbeddedPostgres
@@ -25,23 +26,45 @@ PLANS = (
     MemberPlan("cityretail", ("retailer",), users=tuple(f"flat-{n:02d}" for n in range(HOMES))),
 )
 _TOKEN_TTL_S = 86_400
+_HEARTBEAT_S = 0.5
+"""Where a clock jumps, the ledger's time follows soon."""
 
 
 @asynccontextmanager
-async def network(directory: Path) -> AsyncIterator[Devnet]:
-    """The network in an absolute `directory`, started; everything is stopped and removed at the end."""
-    clean_directory(directory)
-    postgres = EmbeddedPostgres(directory / "postgres")
-    postgres.start()
-    try:
-        with Processes(directory / "processes") as processes:
-            net = Devnet(directory, processes, postgres, PLANS, settings={"token_ttl_s": _TOKEN_TTL_S})
-            await net.prepare()
-            await net.start()
-            yield net
-    finally:
-        postgres.stop()
-        shutil.rmtree(directory, ignore_errors=True)
+async def network(
+    directory: Path,
+    plans: Sequence[MemberPlan] = PLANS,
+    *,
+    market: bool = False,
+    clock_ms: int | None = None,
+) -> AsyncIterator[Devnet]:
+    """The network in an absolute `directory`, started; everything is stopped and removed at the end.
+
+    Without `market` its nodes do what a ledger does and nothing for markets: the ledger is measured alone. With
+    `clock_ms` (UTC) they take the time of their records from a clock that starts then, see `clock_of`.
+    """
+    with clean_directory(directory):
+        postgres = EmbeddedPostgres(directory / "postgres")
+        postgres.start()
+        settings: dict[str, object] = {"token_ttl_s": _TOKEN_TTL_S, "market": market}
+        if clock_ms is not None:
+            clock = directory / "clock"
+            set_clock(clock, clock_ms)
+            settings |= {"clock_file": str(clock), "heartbeat_s": _HEARTBEAT_S}
+        try:
+            with Processes(directory / "processes") as processes:
+                net = Devnet(directory, processes, postgres, plans, settings=settings)
+                await net.prepare()
+                await net.start()
+                yield net
+        finally:
+            postgres.stop()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def clock_of(net: Devnet) -> Path:
+    """The clock of a network that has one, for `set_clock`."""
+    return net.directory / "clock"
 
 
 def postmaster(net: Devnet) -> int:

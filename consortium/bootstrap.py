@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx
 
 from consortium.adapters import keyfile
+from consortium.adapters.clock import ShiftedClock, SystemClock
 from consortium.adapters.etcd.log import EtcdLog
 from consortium.adapters.etcd.settings import EtcdSettings
 from consortium.adapters.peers import HttpPeers, mutual_tls
@@ -32,9 +32,11 @@ from consortium.adapters.unlock import MountedSecret, Passphrase, Unlock
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
 from consortium.agents.index import Indexer
+from consortium.agents.market.runner import MarketAgents
 from consortium.agents.selfcheck import SelfCheck
 from consortium.agents.trim import Trimmer
 from consortium.config import Settings
+from consortium.energy.view.view import View
 from consortium.errors import ConfigurationError
 from consortium.ledger import witnessing
 from consortium.ledger.state import LedgerState
@@ -43,22 +45,18 @@ from consortium.model.members import Genesis
 from consortium.node import Node, Parts
 from consortium.pipeline.access import Access
 from consortium.pipeline.apply import Applier
+from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
+from consortium.pipeline.personal import Personal
+from consortium.pipeline.portfolio import Portfolio
 from consortium.pipeline.prove import Prover
 from consortium.pipeline.read import Reader
 from consortium.pipeline.seal import Sealer
 from consortium.pipeline.submit import Submitter
-from consortium.ports import KeyCustody
+from consortium.pipeline.write import Writer
+from consortium.ports import Clock, KeyCustody
 from consortium.web.services import Services
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now_ms(self) -> int:
-        """UTC milliseconds since the epoch."""
-        return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,8 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         stores = await stack.enter_async_context(open_stores(url))
         log = EtcdLog(_etcd_settings(settings, genesis))
         stack.push_async_callback(log.close)
-        clock = SystemClock()
+        clock: Clock = SystemClock()
+        market_clock = ShiftedClock(settings.clock_file) if settings.clock_file else clock
         peer_tokens = PeerTokens(custody, clock, genesis=genesis, member=settings.member)
         tls = mutual_tls(settings.ca_file, settings.cert_file, settings.cert_key_file)
         peers = HttpPeers({n: u for n, u in settings.peer_urls.items() if n != settings.member}, peer_tokens, tls)
@@ -139,7 +138,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         oidc = await _oidc(settings, clock, stack)
         state = await stores.ledger.load(genesis)
         access = Access(engine, settings.member)
-        workshop = _Workshop(settings, genesis, custody, stores, log, clock, peers, access, state)
+        workshop = _Workshop(settings, genesis, custody, stores, log, clock, market_clock, peers, access, state)
         yield workshop.services(peer_tokens, oidc)
 
 
@@ -153,20 +152,22 @@ class _Workshop:
         custody: KeyCustody,
         stores: Stores,
         log: EtcdLog,
-        clock: SystemClock,
+        clock: Clock,
+        market_clock: Clock,
         peers: HttpPeers,
         access: Access,
         state: LedgerState,
     ) -> None:
         self.settings, self.genesis, self.custody, self.stores = settings, genesis, custody, stores
         self.log, self.clock, self.peers, self.access = log, clock, peers, access
+        self.market_clock = market_clock
         self.member = settings.member
         self.trust = witnessing.trust_policy(genesis)
         self.encryption = {m.name: m.keys.encryption for m in genesis.members}
         self.node = Node(self.member, Metrics(), stores.ping, settings.monitor_interval_s)
         self.opener = Opener(genesis, custody)
         self.orderer = Orderer(
-            genesis, self.member, log, stores.ledger, custody, clock, heartbeat_s=settings.heartbeat_s
+            genesis, self.member, log, stores.ledger, custody, market_clock, heartbeat_s=settings.heartbeat_s
         )
         self.hint_keys = {name: custody.pair(key).hint for name, key in self.encryption.items()}
         self.applier = Applier(stores.ledger, state, self.hint_keys, self._witnessed_size)
@@ -182,6 +183,25 @@ class _Workshop:
             clock,
             interval_s=settings.cosign_interval_s,
             alarm=self.node.alarm,
+        )
+        self.writer = Writer(
+            self.member,
+            Sealer(genesis, custody, os.urandom),
+            self.orderer,
+            self.opener,
+            stores.ledger,
+            stores.party,
+            self.cosigner.until_witnessed,
+            self.node.halted,
+        )
+        self.market = MarketAgents(
+            View(genesis, self.member),
+            stores.party,
+            self.opener,
+            self.writer,
+            custody,
+            market_clock,
+            lambda: self.applier.state.time_ms,
         )
         self.node.attach(self._parts())
 
@@ -212,6 +232,7 @@ class _Workshop:
             witness=self.stores.witness,
             peers=self.peers,
             access=self.access,
+            market=self.market if self.settings.market else None,
         )
 
     def _fetcher(self) -> PayloadFetcher:
@@ -242,19 +263,7 @@ class _Workshop:
 
     def _submitter(self) -> Submitter:
         return Submitter(
-            self.genesis,
-            self.member,
-            self.access,
-            self.stores.accounts,
-            Sealer(self.genesis, self.custody, os.urandom),
-            self.orderer,
-            self.opener,
-            self.stores.ledger,
-            self.stores.party,
-            self.clock,
-            os.urandom,
-            self.cosigner.until_witnessed,
-            self.node.halted,
+            self.member, self.access, self.stores.accounts, self.writer, self.market.view, self.market_clock, os.urandom
         )
 
     def services(self, peer_tokens: PeerTokens, oidc: list[OidcTokens]) -> Services:
@@ -267,6 +276,9 @@ class _Workshop:
             member=self.member,
             lifetime_s=self.settings.token_ttl_s,
         )
+        reader = Reader(self.access, self.opener, self.stores.ledger, self.stores.party)
+        market = MarketReader(self.member, self.access, self.market.view, self.opener, self.stores.party)
+        portfolio = Portfolio(self.access, self.opener, self.stores.party)
         challenges = Challenges(self.custody, self.clock, issuer=tokens.issuer)
         return Services(
             member=self.member,
@@ -276,7 +288,9 @@ class _Workshop:
             node=self.node,
             access=self.access,
             submitter=self._submitter(),
-            reader=Reader(self.access, self.opener, self.stores.ledger, self.stores.party),
+            reader=reader,
+            personal=Personal(portfolio, reader, market),
+            market=market,
             prover=self.prover,
             cosigner=self.cosigner,
             ledger=self.stores.ledger,
@@ -313,7 +327,7 @@ def _etcd_settings(settings: Settings, genesis: Genesis) -> EtcdSettings:
     )
 
 
-async def _oidc(settings: Settings, clock: SystemClock, stack: AsyncExitStack) -> list[OidcTokens]:
+async def _oidc(settings: Settings, clock: Clock, stack: AsyncExitStack) -> list[OidcTokens]:
     if not settings.oidc_issuer:
         return []
     http = await stack.enter_async_context(httpx.AsyncClient(timeout=5.0, trust_env=False))

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     monitor_interval_s: float = Field(2.0, gt=0, description="How often lag, quota and peers are measured.")
     fetch_interval_s: float = Field(2.0, gt=0, description="Pause between attempts to fetch missing payloads.")
 
+    market: bool = Field(True, description="Whether the node acts in markets: orders, clears, pays, settles.")
+    clock_file: Path | None = Field(None, description="For trials only: the offset of the records' time, 8 bytes.")
+
     token_ttl_s: int = Field(900, ge=10, le=86_400, description="Life of tokens that the node issues.")
     oidc_issuer: str = Field("", description="An OIDC issuer whose tokens are accepted; empty for none.")
     oidc_audience: str = Field("", description="The audience that its tokens must carry.")

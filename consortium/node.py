@@ -17,6 +17,7 @@ import structlog
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
 from consortium.agents.index import Indexer
+from consortium.agents.market.runner import MarketAgents
 from consortium.agents.selfcheck import SelfCheck
 from consortium.agents.trim import Trimmer
 from consortium.energy.metering import to_rfc3339
@@ -50,6 +51,7 @@ class Parts:
     witness: WitnessStore
     peers: Peers
     access: Access
+    market: MarketAgents | None
 
 
 class Node:
@@ -96,6 +98,8 @@ class Node:
         await parts.indexer.start()
         await parts.cosigner.start()
         parts.applier.listen(parts.indexer.block_applied)
+        if parts.market is not None:
+            parts.applier.listen(parts.market.block_applied)
         _log.info("node starts", member=self.member, height=parts.applier.state.height)
         async with asyncio.TaskGroup() as tasks:
             for name, work in (
@@ -107,6 +111,7 @@ class Node:
                 ("trim", parts.trimmer.run()),
                 ("fetch", parts.fetcher.run()),
                 ("self-check", parts.self_check.run()),
+                *([("market", parts.market.run())] if parts.market is not None else []),
             ):
                 tasks.create_task(self._named(name, work))
 
@@ -294,6 +299,9 @@ class Node:
             "alarms": [f"{kind}: {sentence}" for kind, sentence in sorted(self._alarms.items())],
             "checked_height": parts.self_check.checked_height,
             "policy_set": parts.access.policy_set.hex(),
+            "agents": None
+            if parts.market is None
+            else {"height": parts.market.idle_height, "waiting": parts.market.waiting},
             "peers": {
                 name: {"height": s.height, "size": s.size, "root": s.root.hex()}
                 for name, s in sorted(self._peer_status.items())

@@ -138,6 +138,14 @@ class HeldRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A held record and the ledger's time at its block, UTC ms."""
+
+    held: HeldRecord
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class MissingRecord:
     """A record that is addressed to this node, and whose payload it still has to fetch."""
 
@@ -295,6 +303,12 @@ class PartyStore(Protocol):
         """
         ...
 
+    async def arrived(self, after: int, limit: int) -> Sequence[Arrived]:
+        """Held records of tree indexes > `after` in the order of the tree, up to the first one that is missing: what is
+        fetched later is given in its turn.
+        """
+        ...
+
     async def missing(self, limit: int, after: int = -1) -> Sequence[MissingRecord]:
         """Payloads that this node still has to fetch, of tree indexes > `after`, in the order of the tree."""
         ...
@@ -413,6 +427,10 @@ class KeyCustody(Protocol):
 
     def blind(self, tag: bytes) -> bytes:
         """A party's tag under the storage key, 16 bytes; deterministic."""
+        ...
+
+    def derive_id(self, cause: bytes) -> bytes:
+        """The id of the record that follows from `cause`, 16 bytes: always the same, and nobody else can guess it."""
         ...
 
 

@@ -24,6 +24,7 @@ from consortium.crypto.notes import COSIGNATURE_V1, ED25519, NoteSignature, Veri
 from consortium.errors import ConfigurationError, KeysUnavailable, Malformed
 from consortium.model.encoding import encode
 from consortium.model.members import MemberKeys
+from consortium.model.names import ID_BYTES
 from consortium.ports import PairKeys
 
 __all__ = ["KeyFile", "MountedSecret", "Passphrase", "Unlock", "create", "open", "rewrap"]
@@ -93,6 +94,10 @@ class KeyFile:
     def blind(self, tag: bytes) -> bytes:
         """A party's tag under a subkey of the storage key: 16 bytes, the same for the same tag."""
         return keyed(tag, key=self._blinding, person=b"consortium blind", size=BLIND_BYTES)
+
+    def derive_id(self, cause: bytes) -> bytes:
+        """The id of a record that follows from `cause`."""
+        return keyed(cause, key=self._blinding, person=b"consortium derid", size=ID_BYTES)
 
     def _make_pair(self, public: bytes) -> PairKeys:
         try:

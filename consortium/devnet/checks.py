@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import httpx
 import psycopg
 
-from consortium.devnet.homes import MeterRow
+from consortium.devnet.day import TradingDay
+from consortium.devnet.figures import Figures, rows
 from consortium.devnet.network import Devnet
+from consortium.errors import ConsortiumError
 
-Answers = Mapping[tuple[str, str], dict[str, Any]]
 Tokens = Mapping[str, str]
 
 
@@ -29,25 +30,28 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
+    """What the checks look at: the network, the day as it was lived, every node's status, the day in figures."""
+
     net: Devnet
-    rows: Sequence[MeterRow]
+    day: TradingDay
     tokens: Tokens
-    answers: Answers
     heads: Mapping[str, dict[str, Any]]
+    figures: Figures
 
     @property
     def home(self) -> str:
         """The home that the checks look at."""
-        return self.rows[0].home
+        return self.day.rows[0].home
 
     def member_of(self, home: str) -> str:
         """Its member."""
         return self.net.person(home).member
 
     def ids_of(self, home: str) -> list[str]:
-        """The ids of its readings."""
-        return [answer["id"] for (name, _), answer in self.answers.items() if name == home]
+        """The ids of its readings of the day."""
+        day = {row.start.isoformat() for row in self.day.rows}
+        return [answer["id"] for (name, at), answer in self.day.answers.items() if name == home and at in day]
 
 
 async def status(net: Devnet, member: str, token: str) -> dict[str, Any]:
@@ -57,48 +61,50 @@ async def status(net: Devnet, member: str, token: str) -> dict[str, Any]:
     return found
 
 
-async def run_all(
-    net: Devnet, rows: Sequence[MeterRow], tokens: Tokens, answers: Answers, heads: Mapping[str, dict[str, Any]]
-) -> list[Check]:
+async def run_all(seen: Seen) -> list[Check]:
     """All checks, in the order of the table. One that fails to answer is one that does not hold."""
-    seen = _Seen(net, rows, tokens, answers, heads)
     found = []
     for name, check in _CHECKS:
         try:
             held, what = await check(seen)
-        except (httpx.HTTPError, psycopg.Error, OSError, KeyError, ValueError) as error:
-            held, what = False, f"{type(error).__name__}"
+        except (httpx.HTTPError, psycopg.Error, OSError, KeyError, ValueError, ConsortiumError) as error:
+            held, what = False, f"{type(error).__name__}: {error}"
         found.append(Check(name, held, what))
     return found
 
 
-async def _ordered(seen: _Seen) -> tuple[bool, str]:
-    positions = {answer["position"] for answer in seen.answers.values()}
-    held = len(seen.answers) == len(seen.rows) and len({a["index"] for a in seen.answers.values()}) == len(seen.rows)
-    return held, f"{len(seen.answers)} of {len(seen.rows)} readings, in {len(positions)} batches"
+async def _ordered(seen: Seen) -> tuple[bool, str]:
+    answers = seen.day.answers.values()
+    day = [answer for home in {row.home for row in seen.day.rows} for answer in seen.ids_of(home)]
+    held = len(day) == len(seen.day.rows) and len({a["index"] for a in answers}) == len(answers)
+    return (
+        held,
+        f"{len(day)} of {len(seen.day.rows)} readings of the day, {seen.heads['gridco']['size']} records in all",
+    )
 
 
-async def _applied(seen: _Seen) -> tuple[bool, str]:
+async def _applied(seen: Seen) -> tuple[bool, str]:
     sizes = {name: head["size"] for name, head in seen.heads.items()}
-    return set(sizes.values()) == {len(seen.rows)}, ", ".join(f"{name} {size}" for name, size in sizes.items())
+    return len(set(sizes.values())) == 1, ", ".join(f"{name} {size}" for name, size in sizes.items())
 
 
-async def _one_root(seen: _Seen) -> tuple[bool, str]:
+async def _one_root(seen: Seen) -> tuple[bool, str]:
     found = {(head["height"], head["block"], head["root"]) for head in seen.heads.values()}
     head = seen.heads["gridco"]
     return len(found) == 1, f"{head['height']} blocks, root {head['root'][:16]}…, the same on {len(seen.heads)} nodes"
 
 
-async def _own_readings(seen: _Seen) -> tuple[bool, str]:
+async def _own_readings(seen: Seen) -> tuple[bool, str]:
     home = seen.home
-    page = (await _get(seen.net, seen.member_of(home), seen.tokens[home], "/v1/records?type=reading&limit=500")).json()
-    load = sum(record["data"]["load_wh"] for record in page["records"])
-    expected = [row for row in seen.rows if row.home == home]
-    held = len(page["records"]) == len(expected) and load == sum(row.load_wh for row in expected)
-    return held, f"{home} reads {len(page['records'])} readings, {load:,} Wh"
+    period = {"from": seen.day.start.isoformat(), "to": seen.day.end.isoformat(), "type": "reading"}
+    records = await rows(seen.day.calls, seen.net.person(home).party, "/v1/records", period)
+    load = sum(record["data"]["load_wh"] for record in records)
+    expected = [row for row in seen.day.rows if row.home == home]
+    held = len(records) == len(expected) and load == sum(row.load_wh for row in expected)
+    return held, f"{home} reads {len(records)} readings, {load:,} Wh"
 
 
-async def _others_refused(seen: _Seen) -> tuple[bool, str]:
+async def _others_refused(seen: Seen) -> tuple[bool, str]:
     home = seen.home
     member = seen.member_of(home)
     other = next(p for p in seen.net.people if p.kind == "user" and p.member == member and p.name != home)
@@ -112,7 +118,7 @@ async def _others_refused(seen: _Seen) -> tuple[bool, str]:
     return held, f"{other.name} gets {', '.join(map(str, sorted(codes)))} for them, the same words as for no record"
 
 
-async def _regulator_holds_nothing(seen: _Seen) -> tuple[bool, str]:
+async def _regulator_holds_nothing(seen: Seen) -> tuple[bool, str]:
     url = seen.net.nodes["regulator"].database_url
     async with await psycopg.AsyncConnection.connect(url) as conn:
         await conn.execute("SELECT set_config('consortium.scope', 'node', false)")
@@ -120,10 +126,10 @@ async def _regulator_holds_nothing(seen: _Seen) -> tuple[bool, str]:
         missing = await (await conn.execute("SELECT count(*) FROM node.missing")).fetchone()
         headers = await (await conn.execute("SELECT count(*) FROM ledger.records")).fetchone()
     counts = (held or (1,))[0], (missing or (1,))[0], (headers or (0,))[0]
-    return counts == (0, 0, len(seen.rows)), f"{counts[2]} headers, {counts[0]} ciphertexts and wraps"
+    return counts == (0, 0, seen.heads["regulator"]["size"]), f"{counts[2]} headers, {counts[0]} ciphertexts and wraps"
 
 
-async def _receipt(seen: _Seen) -> tuple[bool, str]:
+async def _receipt(seen: Seen) -> tuple[bool, str]:
     home = seen.home
     record_id = seen.ids_of(home)[0]
     response = await _get(seen.net, seen.member_of(home), seen.tokens[home], f"/v1/records/{record_id}/receipt")
@@ -157,7 +163,7 @@ def _change(text: str) -> str:
     return "\n".join(lines)
 
 
-async def _faults(seen: _Seen) -> tuple[bool, str]:
+async def _faults(seen: Seen) -> tuple[bool, str]:
     head = seen.heads["gridco"]
     held = head["state"] == "running" and head["root"] == seen.heads["suncoop"]["root"] and not head["alarms"]
     return held, "etcd of cityretail and the node of gridco: SIGKILL; the day went on, gridco caught up to the root"
@@ -169,7 +175,7 @@ async def _get(net: Devnet, member: str, token: str, path: str) -> httpx.Respons
         return await http.get(path, headers=headers)
 
 
-_CHECKS: tuple[tuple[str, Callable[[_Seen], Awaitable[tuple[bool, str]]]], ...] = (
+_CHECKS: tuple[tuple[str, Callable[[Seen], Awaitable[tuple[bool, str]]]], ...] = (
     ("records ordered", _ordered),
     ("applied on each member", _applied),
     ("blocks and one root", _one_root),

@@ -1,4 +1,4 @@
-"""The demo: a consortium of four, one real day of meter readings, faults on the way, and every promise checked.
+"""The demo: a consortium of four, one real day from meters to money, faults on the way, and every promise checked.
 
 Each line of its closing table comes from a real call: the API, the database, a receipt file, or the etcd cluster.
 """
@@ -8,31 +8,33 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
-from itertools import groupby
+from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
-
+from consortium.adapters.clock import set_clock
 from consortium.devnet import checks
-from consortium.devnet.homes import HOUR_S, MeterRow, homes_of, read_meters, read_prices
+from consortium.devnet.calls import Calls
+from consortium.devnet.day import EVENING, Progress, TradingDay, clock_file, number_of, require_prices
+from consortium.devnet.figures import Figures, gather
+from consortium.devnet.homes import MeterRow, PriceRow, homes_of, meters_of, read_meters, read_prices
 from consortium.devnet.network import Devnet, MemberPlan
 from consortium.devnet.postgres import EmbeddedPostgres, PostgresServer, external
 from consortium.devnet.processes import Processes
-from consortium.errors import ConfigurationError, OperatorError
+from consortium.energy.metering import to_ms
+from consortium.errors import ConfigurationError
 
 MARK = ".consortium-demo"
 FIRST_OF_RETAILER = 9
 """Homes 1 to 8 belong to the cooperative, the others to the retailer."""
 _TOKEN_TTL_S = 86_400
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, the steps done, and the steps there are."""
+_HEARTBEAT_S = 0.5
+"""A quiet node's sign of life carries the time, which the demo moves on in jumps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,10 @@ class Demo:
 
     options: DemoOptions
     net: Devnet
-    rows: tuple[MeterRow, ...]
+    rows: Sequence[MeterRow]
+    before: Sequence[MeterRow]
+    prices: Sequence[PriceRow]
     tokens: dict[str, str] = field(default_factory=dict)
-    answers: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     checks: list[checks.Check] = field(default_factory=list)
 
     @property
@@ -65,19 +68,14 @@ class Demo:
 
 def plans(homes: Sequence[str]) -> list[MemberPlan]:
     """The four members, with the homes shared out between cooperative and retailer by their number."""
-    cooperative = tuple(home for home in homes if _number(home) < FIRST_OF_RETAILER)
-    retailer = tuple(home for home in homes if _number(home) >= FIRST_OF_RETAILER)
+    cooperative = tuple(home for home in homes if number_of(home) < FIRST_OF_RETAILER)
+    retailer = tuple(home for home in homes if number_of(home) >= FIRST_OF_RETAILER)
     return [
         MemberPlan("gridco", ("grid-operator", "utility")),
         MemberPlan("suncoop", ("cooperative",), users=cooperative),
         MemberPlan("cityretail", ("retailer",), users=retailer),
         MemberPlan("regulator", ("compliance",), votes=False),
     ]
-
-
-def _number(home: str) -> int:
-    digits = "".join(c for c in home if c.isdigit())
-    return int(digits) if digits else 0
 
 
 @contextmanager
@@ -137,76 +135,48 @@ def postgres_for(options: DemoOptions) -> Iterator[PostgresServer]:
 
 
 async def run_day(demo: Demo, progress: Progress) -> None:
-    """Start everything, feed the day with faults on the way, check, and write demo.json."""
+    """Start everything, live through the day with faults on the way, check, and write demo.json."""
     progress("keys, certificates, databases", 0, 0)
     await demo.net.prepare()
     progress("starting four nodes", 0, 0)
     await demo.net.start()
     for person in demo.net.people:
         demo.tokens[person.name] = await demo.net.sign_in(person)
-    await _feed(demo, progress)
-    progress("waiting for all members to agree", 0, 0)
-    heads = await agreed(demo, len(demo.rows))
-    progress("checking", 0, 0)
-    demo.checks = await checks.run_all(demo.net, demo.rows, demo.tokens, demo.answers, heads)
+    async with Calls(demo.net, demo.tokens) as calls:
+        day = TradingDay(demo.net, calls, demo.rows, demo.before, demo.prices)
+        await day.run(progress, partial(_faults, demo))
+        await _heal(demo, len({row.start for row in demo.rows}))
+        heads = await day.until_settled()
+        progress("waiting for all members to agree", 0, 0)
+        heads = await agreed(demo, heads["gridco"]["size"])
+        progress("checking", 0, 0)
+        figures = await gather(day)
+        demo.checks = await checks.run_all(checks.Seen(demo.net, day, demo.tokens, heads, figures))
     counts = {
-        "records": len(demo.answers),
+        "records": heads["gridco"]["size"],
+        "readings": len(day.answers),
         "blocks": heads["gridco"]["height"],
         "root": heads["gridco"]["root"],
         "applied": {name: head["size"] for name, head in heads.items()},
     }
-    write_summary(demo, counts)
+    write_summary(demo, counts, figures)
 
 
-async def _feed(demo: Demo, progress: Progress) -> None:
-    """Hour by hour. In the middle of the day an etcd member and a node are killed; the node comes back later."""
-    hours = [(start, list(group)) for start, group in groupby(demo.rows, key=lambda row: row.start)]
-    kill_at, back_at = len(hours) * 2 // 5, len(hours) * 4 // 5
-    for number, (_, rows) in enumerate(hours):
-        if number == kill_at:
-            demo.net.etcd.kill("cityretail")
-            demo.net.nodes["gridco"].kill()
-        if number == back_at:
-            demo.net.launch("gridco")
-        await asyncio.gather(*(_send(demo, member, rows) for member in ("suncoop", "cityretail")))
-        progress("readings", number + 1, len(hours))
-    if len(hours) <= back_at:
+async def _faults(demo: Demo, number: int, hours: int) -> None:
+    """In the middle of the day an etcd member and a node are killed; the node comes back later."""
+    kill_at, back_at = hours * 2 // 5, hours * 4 // 5
+    if number == kill_at:
+        demo.net.etcd.kill("cityretail")
+        demo.net.nodes["gridco"].kill()
+    if number == back_at:
+        demo.net.launch("gridco")
+
+
+async def _heal(demo: Demo, hours: int) -> None:
+    if hours <= hours * 4 // 5:
         demo.net.launch("gridco")
     await demo.net.wait_ready("gridco")
     await demo.net.etcd.restart("cityretail")
-
-
-async def _send(demo: Demo, member: str, rows: Sequence[MeterRow]) -> None:
-    """An hour's readings of a member's homes, as its meters send them: NDJSON. Raises `OperatorError`."""
-    homes = next(plan.users for plan in demo.net.plans if plan.name == member)
-    mine = [row for row in rows if row.home in homes]
-    if not mine:
-        return
-    lines = [json.dumps({"id": os.urandom(16).hex(), "type": "reading", "data": reading(row, member)}) for row in mine]
-    headers = {"Authorization": f"Bearer {demo.tokens[f'{member}-meters']}"}
-    async with httpx.AsyncClient(base_url=demo.net.nodes[member].url, trust_env=False, timeout=90.0) as http:
-        response = await http.post("/v1/records/stream", content="\n".join(lines), headers=headers)
-    if response.status_code != 200:
-        raise OperatorError(f"{member} answers {response.status_code} to readings: {response.text}")
-    lines = response.text.splitlines()
-    if len(lines) != len(mine):
-        raise OperatorError(f"{member} gives {len(lines)} answers to {len(mine)} readings: {response.text}")
-    for row, line in zip(mine, lines, strict=True):
-        answer = json.loads(line)
-        if answer.get("state") != "accepted":
-            raise OperatorError(f"a reading of {row.home} was not accepted: {answer.get('detail') or answer}")
-        demo.answers[row.home, row.start.isoformat()] = answer
-
-
-def reading(row: MeterRow, member: str) -> dict[str, Any]:
-    """A reading as the API takes it."""
-    return {
-        "subject": f"{row.home}@{member}",
-        "interval_start": row.start.isoformat(),
-        "interval_s": HOUR_S,
-        "load_wh": row.load_wh,
-        "pv_wh": row.pv_wh,
-    }
 
 
 async def agreed(demo: Demo, records: int, timeout_s: float = 60.0) -> dict[str, dict[str, Any]]:
@@ -226,12 +196,13 @@ async def _status(demo: Demo, member: str) -> dict[str, Any]:
     return await checks.status(demo.net, member, demo.tokens[f"{member}-staff"])
 
 
-def write_summary(demo: Demo, counts: dict[str, Any]) -> None:
+def write_summary(demo: Demo, counts: dict[str, Any], figures: Figures) -> None:
     """`demo.json`: what scripts need. It holds tokens, so only its owner may read it."""
     net = demo.net
     client = {name: net.authority.client(name) for name in [*net.nodes, "root"]}
     summary = {
-        "day": demo.options.day.isoformat(),
+        "date": demo.options.day.isoformat(),
+        "day": figures.as_json(),
         "members": {
             name: {
                 "url": node.url,
@@ -275,16 +246,21 @@ def write_summary(demo: Demo, counts: dict[str, Any]) -> None:
 async def run_demo(options: DemoOptions, progress: Progress, finished: Callable[[Demo], Awaitable[None]]) -> bool:
     """The whole demo; `finished` is called while everything still runs. Whether every check held."""
     rows = read_meters(options.meters, options.day)
-    read_prices(options.prices, options.day)
+    homes = homes_of(rows)
+    before = [row for row in meters_of(options.meters, options.day - timedelta(days=1)) if row.home in homes]
+    prices = read_prices(options.prices, options.day)
+    require_prices(rows, prices)
     progress("starting etcd and Postgres", 0, 0)
     with (
         clean_directory(options.directory),
         postgres_for(options) as postgres,  # outlives the nodes
         Processes(options.directory.resolve() / "processes") as processes,
     ):
-        settings = {"token_ttl_s": _TOKEN_TTL_S}
-        net = Devnet(options.directory.resolve(), processes, postgres, plans(homes_of(rows)), settings=settings)
-        demo = Demo(options, net, rows)
+        clock = clock_file(options.directory)
+        set_clock(clock, to_ms(prices[0].start - EVENING))
+        settings = {"token_ttl_s": _TOKEN_TTL_S, "heartbeat_s": _HEARTBEAT_S, "clock_file": str(clock)}
+        net = Devnet(options.directory.resolve(), processes, postgres, plans(homes), settings=settings)
+        demo = Demo(options, net, rows, before, prices)
         await run_day(demo, progress)
         await finished(demo)
         return demo.passed

@@ -41,14 +41,20 @@ class PriceRow:
 
 
 def read_meters(path: Path, day: date) -> tuple[MeterRow, ...]:
+    """The day's rows, as `meters_of`. Raises `InvalidRequest` also if there are none."""
+    rows = meters_of(path, day)
+    if not rows:
+        raise InvalidRequest(f"{path} has no readings of {day}", hint="choose a day of the file with --day")
+    return rows
+
+
+def meters_of(path: Path, day: date) -> tuple[MeterRow, ...]:
     """The day's rows (by the local date that the file writes), by hour and home. Raises `InvalidRequest`."""
     rows = [
         MeterRow(start, values["home"], _whole(values, "load_wh", at), _whole(values, "pv_wh", at))
         for at, start, values in _rows(path, METERS)
         if start.date() == day
     ]
-    if not rows:
-        raise InvalidRequest(f"{path} has no readings of {day}", hint="choose a day of the file with --day")
     if len({(row.start, row.home) for row in rows}) != len(rows):
         raise InvalidRequest(f"{path} has two rows for the same home and hour")
     return tuple(sorted(rows, key=lambda row: (row.start, row.home)))

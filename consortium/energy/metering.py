@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -52,6 +52,15 @@ def _is_int(value: Any) -> Any:
     return value
 
 
+class GridOperators(Protocol):
+    """Who runs the grid."""
+
+    @property
+    def grid_operators(self) -> tuple[Party, ...]:
+        """The members with that role."""
+        ...
+
+
 class Reading(BaseModel):
     """One meter reading."""
 
@@ -72,6 +81,8 @@ class Reading(BaseModel):
         },
     )
 
+    ACTOR: ClassVar[str] = "subject"
+
     subject: Annotated[str, AfterValidator(_is_party)] = Field(description="The home, as user@member.")
     interval_start: Annotated[AwareDatetime, BeforeValidator(require_rfc3339), Field(strict=False)] = Field(
         description="Start of the interval, RFC 3339 with its offset."
@@ -81,7 +92,10 @@ class Reading(BaseModel):
     )
     load_wh: int = Field(ge=0, description="What the home used, in Wh.")
     pv_wh: int = Field(0, ge=0, description="What its panels made, in Wh.")
-    quality: Literal["measured", "estimated"] = Field("measured", description="How the figures were come by.")
+    quality: Literal["measured", "estimated", "corrected"] = Field(
+        "measured",
+        description="How the figures were come by. A measured reading replaces an estimated one, a corrected one any.",
+    )
 
     @cached_property
     def start_ms(self) -> int:
@@ -104,9 +118,17 @@ class Reading(BaseModel):
                     hint="energy is given in watt-hours",
                 )
 
-    def sections(self, grid_operators: tuple[Party, ...]) -> tuple[DraftSection, ...]:
+    @property
+    def actor(self) -> str:
+        """The home."""
+        return self.subject
+
+    def admit(self, directory: GridOperators) -> None:
+        """Nothing: a reading depends on nobody else's records."""
+
+    def sections(self, directory: GridOperators) -> tuple[DraftSection, ...]:
         """The one section, sealed to the home, its member and the grid operators."""
-        return (DraftSection("physical", self.plaintext(), _readers(self.subject, grid_operators)),)
+        return (DraftSection("physical", self.plaintext(), _readers(self.subject, directory.grid_operators)),)
 
     def plaintext(self) -> bytes:
         """The payload, see docs/formats.md "Payloads". Its keys stand in the encoding's order: by length, by bytes."""

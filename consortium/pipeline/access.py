@@ -6,10 +6,18 @@ nothing about what exists. What concerns one record is refused as `NotFound`.
 
 from __future__ import annotations
 
+from consortium.energy.contracts.terms import MarketTerms
 from consortium.errors import Forbidden
 from consortium.model.names import Party
 from consortium.policy.engine import Decision, PolicyEngine
-from consortium.policy.requests import AccessRequest, Action, NodeResource, Principal, RecordResource
+from consortium.policy.requests import (
+    AccessRequest,
+    Action,
+    MarketResource,
+    NodeResource,
+    Principal,
+    RecordResource,
+)
 from consortium.ports import Caller
 
 MAX_REMEMBERED = 4096
@@ -32,7 +40,7 @@ class Access:
         self._engine = engine
         self._member = member
         self._node = NodeResource(member)
-        self._submitters: set[tuple[Caller, str]] = set()
+        self._submitters: set[tuple[Caller, str, str]] = set()
         self.errors = 0
         """Decisions that were denied because a policy failed in evaluation."""
 
@@ -49,15 +57,22 @@ class Access:
         """Whether the caller may have a record's receipt."""
         return self._on_record(caller, Action.READ_RECEIPT, author, own=own)
 
-    def require_submit(self, caller: Caller, type: str) -> None:
-        """Raises `Forbidden`. A permission is remembered: it depends on nothing else."""
-        if (caller, type) in self._submitters:
+    def require_type(self, caller: Caller, type: str) -> None:
+        """Whether the caller's role may submit this type at all, in their own name. Raises `Forbidden`."""
+        self.require_submit(caller, type, str(party_of(caller)))
+
+    def require_submit(self, caller: Caller, type: str, actor: str) -> None:
+        """Whether the caller may submit it in the name of `actor`, a party of this node. Raises `Forbidden`.
+
+        A permission is remembered: it depends on nothing else.
+        """
+        if (caller, type, actor) in self._submitters:
             return
-        resource = RecordResource(self._member, self._member, frozenset(), type)
-        self._require(AccessRequest(_principal(caller), Action.SUBMIT_RECORD, resource), "submit records")
+        resource = RecordResource(self._member, self._member, frozenset(), type, actor)
+        self._require(AccessRequest(_principal(caller), Action.SUBMIT_RECORD, resource), "submit such records")
         if len(self._submitters) >= MAX_REMEMBERED:
             self._submitters.clear()
-        self._submitters.add((caller, type))
+        self._submitters.add((caller, type, actor))
 
     def require_list(self, caller: Caller) -> None:
         """Raises `Forbidden`."""
@@ -71,6 +86,22 @@ class Access:
     def require_status(self, caller: Caller) -> None:
         """Raises `Forbidden`."""
         self._require(AccessRequest(_principal(caller), Action.READ_STATUS, self._node), "read the status")
+
+    def may_see_market(self, caller: Caller, terms: MarketTerms) -> bool:
+        """Whether the caller is of the market, and may know its rules, prices and volumes."""
+        return self._decide(self._on_market(caller, Action.READ_MARKET, terms)).allowed
+
+    def require_book(self, caller: Caller, terms: MarketTerms) -> None:
+        """Raises `Forbidden`."""
+        self._require(self._on_market(caller, Action.READ_BOOK, terms), "see a market's book")
+
+    def require_totals(self, caller: Caller, terms: MarketTerms) -> None:
+        """Raises `Forbidden`."""
+        self._require(self._on_market(caller, Action.READ_TOTALS, terms), "see totals")
+
+    def _on_market(self, caller: Caller, action: Action, terms: MarketTerms) -> AccessRequest:
+        sides = frozenset(terms.members), frozenset(terms.operators)
+        return AccessRequest(_principal(caller), action, MarketResource(self._member, *sides, terms.grid_operator))
 
     def _on_record(self, caller: Caller, action: Action, author: str, *, own: bool) -> bool:
         readers = frozenset((str(party_of(caller)),)) if own else frozenset[str]()

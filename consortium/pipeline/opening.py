@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from consortium.crypto.padding import pad
 from consortium.crypto.sealing import Wrap, open_section, open_wrap, party_tag, pick_wraps
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
 from consortium.model.members import Genesis
 from consortium.model.names import Party
-from consortium.model.records import Header, parse_header
+from consortium.model.records import DraftSection, Header, parse_header
 from consortium.ports import HeldRecord, KeyCustody
 
 
@@ -70,3 +72,35 @@ class Opener:
             if wrap.tag == tag:
                 return OpenedPayload(header, self.open_sections(held, header, wrap))
         raise NotFound("no such record")
+
+    def open_all(self, held: HeldRecord) -> OpenedPayload:
+        """The record as the node sees it: every section that any of its parties may read.
+
+        For what the node does by itself, never for a caller. Raises `CommitmentMismatch`.
+        """
+        header = parse_header(held.header_bytes)
+        wraps, wrong = self.wraps(held, header)
+        if wrong is not None:
+            raise wrong
+        sections: list[bytes | None] = [None] * len(header.sections)
+        seen: set[tuple[bytes | None, ...]] = set()
+        for wrap in wraps:
+            if wrap.sealed_keys is not None or wrap.keys in seen:
+                continue
+            seen.add(wrap.keys)
+            for number, plaintext in enumerate(self.open_sections(held, header, wrap)):
+                sections[number] = plaintext if plaintext is not None else sections[number]
+        return OpenedPayload(header, tuple(sections))
+
+    def holds(self, held: HeldRecord, sections: Sequence[DraftSection]) -> bool:
+        """Whether a held record of this member is the one that these sections make.
+
+        A section that no party of this node may read is compared by its padded size: more of it nobody here can see.
+        """
+        opened = self.open_all(held)
+        if len(opened.sections) != len(sections):
+            return False
+        return all(
+            section.plaintext == plaintext if plaintext is not None else len(pad(section.plaintext)) == seal.size_class
+            for plaintext, section, seal in zip(opened.sections, sections, opened.header.sections, strict=True)
+        )

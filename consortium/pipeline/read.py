@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consortium.energy.metering import describe, read_payload, to_rfc3339
+from consortium.energy.metering import to_rfc3339
+from consortium.energy.sections import in_words
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
 from consortium.model.names import Party
-from consortium.model.records import Accepted, Header
+from consortium.model.records import Accepted
 from consortium.pipeline.access import Access, party_of
-from consortium.pipeline.opening import Opener
+from consortium.pipeline.opening import OpenedPayload, Opener
 from consortium.ports import Caller, HeldRecord, LedgerStore, PartyStore, StoredRecord
 
 MAX_PAGE = 500
@@ -54,6 +55,10 @@ class Reader:
 
     async def get(self, caller: Caller, record_id: bytes) -> ReadableRecord:
         """One record. Raises `NotFound`; `CommitmentMismatch` if its author sealed something else to this reader."""
+        return _readable(*await self.opened(caller, record_id))
+
+    async def opened(self, caller: Caller, record_id: bytes) -> tuple[HeldRecord, OpenedPayload]:
+        """One record as it is held, and its sections as the caller's party sees them. Raises as `get`."""
         party = party_of(caller)
         # What is asked of the store is the same for a refusal and an absence: so is the time it takes.
         stored = await self._ledger.record(record_id)
@@ -64,7 +69,7 @@ class Reader:
         held = await self._party.held(record_id)
         if held is None:
             raise NotFound("no such record")
-        return self._open(held, party)
+        return held, self._opener.open_for(held, party)
 
     async def _is_reader(self, party: Party, index: int) -> bool:
         return self._opener.tag(party) in await self._party.readers(index)
@@ -87,7 +92,7 @@ class Reader:
         found = []
         for held in rows:
             try:
-                found.append(self._open(held, party))
+                found.append(_readable(held, self._opener.open_for(held, party)))
             except (CommitmentMismatch, NotFound):
                 continue
         return found, rows[-1].index if len(rows) == limit else None
@@ -111,30 +116,18 @@ class Reader:
             raise NotFound("no such record")
         return stored.verdict, stored.header_bytes
 
-    def _open(self, held: HeldRecord, party: Party) -> ReadableRecord:
-        opened = self._opener.open_for(held, party)
-        payload: dict[str, Any] = {}
-        for plaintext in opened.sections:
-            if plaintext is not None:
-                payload.update(_payload(opened.header, plaintext))
-        if not payload:
-            raise NotFound("no such record")  # a wrap without any key: there is nothing for this party to read
-        return ReadableRecord(
-            held.id,
-            payload["type"],
-            opened.header.author,
-            to_rfc3339(opened.header.created_ms),
-            held.index,
-            describe(payload),
-        )
-
 
 def _index_of(stored: StoredRecord | None) -> int:
     return stored.verdict.index if stored and isinstance(stored.verdict, Accepted) else -1
 
 
-def _payload(header: Header, plaintext: bytes) -> dict[str, Any]:
+def _readable(held: HeldRecord, opened: OpenedPayload) -> ReadableRecord:
+    header = opened.header
+    plaintexts = [text for text in opened.sections if text is not None]
+    if not plaintexts:
+        raise NotFound("no such record")  # a wrap without any key: there is nothing for this party to read
     try:
-        return read_payload(plaintext)
+        type, data = in_words(plaintexts)
     except Malformed as error:
         raise CommitmentMismatch(header.author, header.id.hex(), 0) from error
+    return ReadableRecord(held.id, type, header.author, to_rfc3339(header.created_ms), held.index, data)

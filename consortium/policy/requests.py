@@ -16,6 +16,9 @@ class Action(StrEnum):
     LIST_RECORDS = "listRecords"
     READ_HEADER = "readHeader"
     READ_STATUS = "readStatus"
+    READ_MARKET = "readMarket"
+    READ_BOOK = "readBook"
+    READ_TOTALS = "readTotals"
 
 
 ENTITY_TYPES = {"user": "User", "staff": "Staff", "machine": "Machine", "auditor": "Auditor"}
@@ -55,12 +58,24 @@ class RecordResource:
 
 
 @dataclass(frozen=True, slots=True)
+class MarketResource:
+    """A market as this node knows it; `member` runs the node, `members` are in the market, `operators` run it, `grid`
+    is its grid operator. Its name is left out: no policy depends on it.
+    """
+
+    member: str
+    members: frozenset[str]
+    operators: frozenset[str]
+    grid: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccessRequest:
     """May `principal` do `action` to `resource`? `party` says whose records, for `Action.LIST_RECORDS` only."""
 
     principal: Principal
     action: str
-    resource: NodeResource | RecordResource
+    resource: NodeResource | RecordResource | MarketResource
     party: str = ""
 
 
@@ -81,10 +96,13 @@ def cedar_request(request: AccessRequest) -> tuple[dict[str, Any], list[dict[str
     return question, [{"uid": principal, "attrs": attributes, "parents": []}, resource]
 
 
-def _resource(resource: NodeResource | RecordResource) -> dict[str, Any]:
+def _resource(resource: NodeResource | RecordResource | MarketResource) -> dict[str, Any]:
     if isinstance(resource, NodeResource):
         uid = {"type": "Node", "id": resource.member}
         return {"uid": uid, "attrs": {"member": resource.member}, "parents": []}
+    if isinstance(resource, MarketResource):
+        sides = {"members": sorted(resource.members), "operators": sorted(resource.operators), "grid": resource.grid}
+        return {"uid": {"type": "Market", "id": ""}, "attrs": {"member": resource.member, **sides}, "parents": []}
     attributes: dict[str, Any] = {
         "member": resource.member,
         "author": resource.author,

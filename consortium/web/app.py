@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from consortium.web import examples, problems
 from consortium.web.limits import BodyLimit
-from consortium.web.routes import auth, log, peers, records, system
+from consortium.web.routes import auth, holdings, log, markets, me, peers, records, system, trading
 from consortium.web.services import Services
 from consortium.web.shortcut import Endpoint, QuickApi
 
@@ -24,8 +24,8 @@ def api(services: Services) -> FastAPI:
     """For users, staff, machines and auditors."""
     shortcuts = {"/v1/records": records.submit, "/v1/records/stream": records.submit_many}
     app = _app(services, shortcuts, title="consortium", description=_ABOUT)
-    for part in (records.router, log.router, auth.router, system.router):
-        app.include_router(part)
+    for part in (records, trading, me, holdings, markets, log, auth, system):
+        app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 
@@ -50,6 +50,6 @@ def _described(app: FastAPI) -> dict[str, Any]:
         found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         schemas = found["components"]["schemas"]
         schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
-        schemas["Submission"] = examples.SUBMISSION_SCHEMA
+        schemas |= examples.schemas()
         app.openapi_schema = found
     return app.openapi_schema

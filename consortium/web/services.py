@@ -10,6 +10,8 @@ from consortium.agents.cosign import Cosigner
 from consortium.model.members import Genesis
 from consortium.node import Node
 from consortium.pipeline.access import Access
+from consortium.pipeline.markets import MarketReader
+from consortium.pipeline.personal import Personal
 from consortium.pipeline.prove import Prover
 from consortium.pipeline.read import Reader
 from consortium.pipeline.submit import Submitter
@@ -29,6 +31,8 @@ class Services:
     access: Access
     submitter: Submitter
     reader: Reader
+    personal: Personal
+    market: MarketReader
     prover: Prover
     cosigner: Cosigner
     ledger: LedgerStore

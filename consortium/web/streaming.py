@@ -20,7 +20,8 @@ from starlette.types import Receive, Scope, Send
 
 from consortium.errors import PayloadTooLarge
 from consortium.pipeline.order import AlreadyKnown
-from consortium.pipeline.submit import Submitter, UnderWay, Wait
+from consortium.pipeline.submit import Submitter
+from consortium.pipeline.write import UnderWay, Wait
 from consortium.ports import Caller
 from consortium.web.problems import reported
 from consortium.web.submissions import MAX_RECORD_BYTES, answer_json, parse_submission, problem_line

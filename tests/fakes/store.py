@@ -15,7 +15,7 @@ from consortium.ledger.transition import Transition
 from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRecord
 from consortium.model.members import Genesis
 from consortium.model.records import parse_header
-from consortium.ports import Account, BlockRow, HeldRecord, IndexEntry, MissingRecord, StoredRecord
+from consortium.ports import Account, Arrived, BlockRow, HeldRecord, IndexEntry, MissingRecord, StoredRecord
 
 
 class MemoryStore:
@@ -141,6 +141,13 @@ class MemoryStore:
         for entry in entries:
             self._entries.setdefault((entry.party, entry.index), entry)
         self._indexed_up_to = max(self._indexed_up_to, up_to)
+
+    async def arrived(self, after: int, limit: int) -> Sequence[Arrived]:
+        self._require()
+        end = min(self._missing, default=len(self._headers))
+        found = [self._held[i] for i in sorted(self._held) if after < i < end][:limit]
+        times = {good.verdict.index: step.block.time_ms for step in self.steps for good in step.accepted}
+        return [Arrived(held, times[held.index]) for held in found]
 
     async def held(self, record_id: bytes) -> HeldRecord | None:
         self._require()

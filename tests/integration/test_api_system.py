@@ -178,6 +178,31 @@ def test_the_description_covers_the_api(described):
         "GET /v1/records/{id}",
         "GET /v1/records/{id}/header",
         "GET /v1/records/{id}/receipt",
+        "POST /v1/orders",
+        "POST /v1/contracts",
+        "POST /v1/contracts/{id}/steps",
+        "POST /v1/prices",
+        "POST /v1/deposits",
+        "POST /v1/calls",
+        "POST /v1/complaints",
+        "GET /v1/orders",
+        "GET /v1/orders/{id}/proof",
+        "GET /v1/contracts",
+        "GET /v1/contracts/{id}",
+        "GET /v1/wallet",
+        "GET /v1/wallet/statement",
+        "GET /v1/positions",
+        "GET /v1/invoices",
+        "GET /v1/certificates",
+        "GET /v1/disputes",
+        "GET /v1/me/summary",
+        "GET /v1/me/forecast",
+        "GET /v1/markets",
+        "GET /v1/markets/{name}",
+        "GET /v1/markets/{name}/results",
+        "GET /v1/markets/{name}/sessions",
+        "GET /v1/markets/{name}/sessions/{start}/book",
+        "GET /v1/analytics/areas",
         "GET /v1/log/checkpoint",
         "GET /v1/log/trust",
         "GET /v1/log/tile/{level}/{path}",
@@ -225,7 +250,7 @@ def test_every_operation_names_its_problems(described):
 
 async def test_a_described_example_can_be_submitted(network, described):
     body = described["paths"]["/v1/records"]["post"]["requestBody"]["content"]["application/json"]
-    answer = await network.submit("suncoop-meters", body["example"])
+    answer = await network.submit("suncoop-meters", body["examples"]["reading"]["value"])
     promised = described["paths"]["/v1/records"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
     assert set(answer) == set(promised)
 

@@ -130,3 +130,22 @@ async def test_a_payload_that_comes_before_the_index_is_built_is_indexed_once(st
     assert list(await store.party.unindexed(10)) == [first, second]
     await store.party.add_index([entry(0, ANN), entry(1, ANN)], 2)
     assert list(await store.party.find([ANN], **ALL)) == [first, second]
+
+
+async def test_what_arrived_is_told_in_order_up_to_the_first_that_is_missing(store, held):
+    arrived = await store.party.arrived(-1, 100)
+    assert [one.held for one in arrived] == held
+    assert len({one.time_ms for one in arrived}) == 1
+    assert [one.held for one in await store.party.arrived(4, 3)] == held[3:6]
+    assert list(await store.party.arrived(11, 100)) == []
+
+
+async def test_what_is_fetched_later_arrives_in_its_turn(store):
+    chain = Chain()
+    records = make_records("alpha", 3)
+    step = chain.add("alpha", records)
+    first, second, third = held_of(step, records)
+    await store.ledger.commit(step, [first, third], [MissingRecord(second.index, second.id, "alpha")])
+    assert [one.held for one in await store.party.arrived(-1, 100)] == [first]
+    await store.party.fill(second, [])
+    assert [one.held for one in await store.party.arrived(-1, 100)] == [first, second, third]

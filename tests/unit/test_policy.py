@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consortium.adapters.policyfiles import load_policies, read_policy_texts
+from consortium.energy.catalogue import TYPES
 from consortium.errors import ConfigurationError
 from consortium.policy import engine as engine_module
 from consortium.policy.engine import PolicyEngine
@@ -32,8 +33,21 @@ RELATIONS = {
     "a neighbour reads it": lambda p: RecordResource("suncoop", "gridco", frozenset({"home-02@suncoop"}), "reading"),
     "nobody here reads it": lambda p: RecordResource("suncoop", "gridco", frozenset(), "reading"),
     "it is about the caller": lambda p: RecordResource("suncoop", "gridco", frozenset(), "reading", p.name),
+    "a neighbour's reading": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "reading", "home-02@suncoop"),
+    "an order in own name": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "order", p.name),
+    "an order in a neighbour's": lambda p: RecordResource(
+        "suncoop", "suncoop", frozenset(), "order", "home-02@suncoop"
+    ),
+    "an order in the member's": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "order", "suncoop"),
     "the node": lambda p: NodeResource("suncoop"),
 }
+WRITTEN_HERE = (
+    "own member wrote it",
+    "a neighbour's reading",
+    "an order in own name",
+    "an order in a neighbour's",
+    "an order in the member's",
+)
 LISTED = {"own": lambda p: p.name, "member's": lambda p: p.member, "neighbour's": lambda p: "home-02@suncoop"}
 
 ALLOWED = {
@@ -41,10 +55,12 @@ ALLOWED = {
     ("user", "readReceipt", "own party reads it"),
     ("staff", "readRecord", "own member reads it"),
     ("staff", "readReceipt", "own member reads it"),
-    ("staff", "readReceipt", "own member wrote it"),
-    ("staff", "submitRecord", "own member wrote it"),
+    ("user", "submitRecord", "an order in own name"),
+    ("staff", "submitRecord", "a neighbour's reading"),
+    ("staff", "submitRecord", "an order in the member's"),
     ("machine", "submitRecord", "own member wrote it"),
-    ("machine", "readReceipt", "own member wrote it"),
+    ("machine", "submitRecord", "a neighbour's reading"),
+    *product(("staff", "machine"), ("readReceipt",), WRITTEN_HERE),
     ("user", "listRecords", "own"),
     ("staff", "listRecords", "member's"),
     *product(("user", "staff", "machine", "auditor"), ("readHeader",), RELATIONS),
@@ -82,6 +98,39 @@ def test_the_table(role, action, relation):
 
 def test_the_table_names_only_cells_that_exist():
     assert {(r, str(a), n) for r, a, n in CELLS} >= ALLOWED
+
+
+OWN, STAFFS = ("user", "own"), ("staff", "member's")
+BROUGHT = {
+    "reading": {("staff", "a user's"), STAFFS, ("machine", "a user's"), ("machine", "member's")},
+    "order": {OWN, STAFFS},
+    "contract": {OWN, STAFFS},
+    "contract-step": {OWN, STAFFS},
+    "prices": {STAFFS},
+    "deposit": {STAFFS},
+    "call": {OWN, STAFFS},
+    "complaint": {OWN, STAFFS},
+}
+"""Who may bring what in whose name; nobody anything in a name that is not of this table."""
+
+
+@pytest.mark.parametrize("type", [*TYPES, "payment", "trade", "clearing", "gate"])
+def test_who_brings_what_in_whose_name(type):
+    for role in ROLES:
+        who = caller(role)
+        own = who.name if role == "user" else ""
+        names = {"own": own, "a user's": "home-02@suncoop", "member's": "suncoop", "stranger's": "gridco"}
+        for name, subject in names.items():
+            resource = RecordResource("suncoop", "suncoop", frozenset(), type, subject)
+            allowed = ENGINE.decide(AccessRequest(who, Action.SUBMIT_RECORD, resource)).allowed
+            if name in ("own", "a user's", "member's") and subject and type in TYPES:
+                assert allowed == ((role, name) in BROUGHT[type]), (role, name)
+            elif role in ("user", "auditor", "peer"):
+                assert not allowed, (role, name)
+
+
+def test_the_table_of_what_is_brought_is_whole():
+    assert BROUGHT.keys() == TYPES.keys()
 
 
 def test_a_decision_names_its_policies():

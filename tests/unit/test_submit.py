@@ -11,14 +11,18 @@ from consortium.adapters.keyfile import KeyFile
 from consortium.adapters.keysecrets import Secrets
 from consortium.agents.index import index_lines
 from consortium.crypto.hints import my_slots
-from consortium.errors import IdConflict
+from consortium.energy.metering import to_rfc3339
+from consortium.errors import IdConflict, InvalidRequest, UnknownParty
 from consortium.model.members import Genesis, Member
+from consortium.model.names import Party
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
 from consortium.pipeline.seal import Sealer
 from consortium.pipeline.submit import Submission, Submitter
+from consortium.pipeline.write import Writer
 from consortium.ports import Account, Caller, HeldRecord, IndexEntry
 from tests.builders import T0
+from tests.fakes.directory import MARKET, FakeDirectory, contract
 
 NAMES = {"gridco": ("grid-operator",), "suncoop": ("cooperative",)}
 KEYS = {name: KeyFile(Secrets.generate(os.urandom)) for name in NAMES}
@@ -35,10 +39,11 @@ def submitter(member):
     async def account(name):
         return Account(name, "user")
 
-    return opener, Submitter(
-        GENESIS, member, SimpleNamespace(require_submit=lambda *_: None), SimpleNamespace(account=account),
-        Sealer(GENESIS, custody, os.urandom), orderer, opener, None, None, CLOCK, os.urandom, None, lambda: "",
-    )  # fmt: skip
+    writer = Writer(member, Sealer(GENESIS, custody, os.urandom), orderer, opener, None, None, None, lambda: "")
+    access = SimpleNamespace(require_type=lambda *_: None, require_submit=lambda *_: None)
+    directory = SimpleNamespace(grid_operators=(Party("gridco"),))
+    accounts = SimpleNamespace(account=account)
+    return opener, Submitter(member, access, accounts, writer, directory, CLOCK, os.urandom)
 
 
 def reading(member, **changed):
@@ -68,3 +73,55 @@ async def test_one_id_under_way_is_one_record_and_no_other_content():
     for changed in ({"load_wh": 8}, {"subject": "home-02@suncoop"}, {"interval_start": "2017-06-14T11:00:00Z"}):
         with pytest.raises(IdConflict):
             await taking.start(asking, reading("suncoop", **changed))
+
+
+HOME = "home-01@suncoop"
+START = T0 - T0 % 3_600_000 + 7_200_000
+
+
+def trading(member="suncoop"):
+    """A submitter at whose node the home may order, and what its node knows of the market."""
+    _, taking = submitter(member)
+    market = {**MARKET, "members": ["gridco", "suncoop"]}
+    grid = contract(2, "grid", "gridco", HOME, {"local_fee": 20, "grid_fee": 80}, point="point-01", area="north")
+    taking._directory = FakeDirectory([contract(1, "market", "gridco", "suncoop", market), grid], T0, {HOME: 10**9})
+
+    async def record(_):
+        return None
+
+    taking._writer._ledger = SimpleNamespace(record=record)
+    return taking
+
+
+def order(id=ID, **changed):
+    data = {"market": "local", "start": to_rfc3339(START), "side": "bid", "wh": 500, "price_micro_per_wh": 140}
+    return Submission(id, "order", {**data, "currency": "USD", "owner": HOME, **changed})
+
+
+LATER = {
+    "the gate has closed": lambda directory: directory.closed.add(("local", START)),
+    "the money is reserved": lambda directory: directory.free.update({HOME: 0}),
+}
+
+
+@pytest.mark.parametrize("since", LATER)
+async def test_a_second_try_gets_its_answer_whatever_holds_by_now(since):
+    taking, asking = trading(), Caller("home-01", "suncoop", "user")
+    first = await taking.start(asking, order())
+    LATER[since](taking._directory)
+    assert await taking.start(asking, order()) is first
+    with pytest.raises(IdConflict):
+        await taking.start(asking, order(wh=501))
+    for fresh in (None, bytes(16)):
+        with pytest.raises(InvalidRequest):
+            await taking.start(asking, order(fresh))
+    assert len(taking._writer._under_way) == 1
+
+
+async def test_a_stranger_is_named_by_the_field_that_names_it():
+    taking = trading()
+    for bad, field in ((order(owner="home-09@gridco"), "data.owner"), (reading("gridco"), "data.subject")):
+        with pytest.raises(UnknownParty) as caught:
+            await taking.start(Caller("staff", "suncoop", "staff"), bad)
+        assert caught.value.field == field
+    assert not taking._writer._under_way

@@ -31,6 +31,8 @@ from consortium.model.kept import encode_kept_block
 from consortium.model.members import Genesis, Member, MemberKeys
 from consortium.model.names import Party
 from consortium.model.records import SEALED, Draft, DraftSection, SealedRecord
+from tests.vectors.market import market
+from tests.vectors.payloads import payloads
 
 DIRECTORY = Path(__file__).parent
 T0 = 1_497_484_800_000
@@ -441,6 +443,7 @@ VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
     "encoding": encoding,
     "padding": padding,
     "genesis": genesis,
+    "payloads": payloads,
     "header": header,
     "sealing": sealing_vectors,
     "batch": batch,
@@ -448,6 +451,7 @@ VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
     "tree": tree,
     "notes": notes,
     "receipt": receipt,
+    "market": market,
 }
 
 

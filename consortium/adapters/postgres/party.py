@@ -14,7 +14,7 @@ from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, Te
 from consortium.adapters.postgres.committing import held_values
 from consortium.adapters.postgres.pool import Database
 from consortium.adapters.postgres.rows import HELD, held_of
-from consortium.ports import HeldRecord, IndexEntry, MissingRecord
+from consortium.ports import Arrived, HeldRecord, IndexEntry, MissingRecord
 
 _ADD_ENTRIES = """
 INSERT INTO node.entries (tree_index, start_ms, party, type)
@@ -32,6 +32,12 @@ SELECT tree_index, id, header, bodies, wraps, slots FROM (
     SELECT * FROM node.held WHERE tree_index >= (SELECT value FROM node.marks WHERE name = 'indexed_up_to')
     ORDER BY tree_index LIMIT %b
 ) AS next JOIN ledger.records USING (tree_index) ORDER BY tree_index
+"""
+_ARRIVED = """
+SELECT tree_index, id, header, bodies, wraps, slots, time_ms
+FROM node.held JOIN ledger.records USING (tree_index) JOIN ledger.blocks USING (height)
+WHERE tree_index > %b AND tree_index < COALESCE((SELECT min(tree_index) FROM node.missing), 9223372036854775807)
+ORDER BY tree_index LIMIT %b
 """
 # Each party's own first lines, then the first of them all: the work does not grow with the number of lines.
 _FIND = """
@@ -66,6 +72,10 @@ class PostgresParty:
             return
         # One statement is one transaction, and one round trip.
         await self._database.execute(f"WITH mark AS ({_MOVE_MARK}) {_ADD_ENTRIES}", [up_to, up_to, *_columns(entries)])
+
+    async def arrived(self, after: int, limit: int) -> Sequence[Arrived]:
+        rows = await self._database.rows(_ARRIVED, [after, limit])
+        return [Arrived(held, row[6]) for held, row in zip(held_of(row[:6] for row in rows), rows, strict=True)]
 
     async def held(self, record_id: bytes) -> HeldRecord | None:
         found = held_of(await self._database.rows(HELD + "WHERE id = %b", [record_id]))

@@ -29,7 +29,7 @@ from consortium.errors import (
 from consortium.model.names import parse_record_id
 from consortium.model.records import Accepted
 from consortium.pipeline import read
-from consortium.pipeline.submit import Wait
+from consortium.pipeline.write import Wait
 from consortium.ports import Caller
 from consortium.web import examples
 from consortium.web.callers import caller
@@ -120,7 +120,7 @@ class HeaderOut(BaseModel):
         NotReady,
         DeadlineExceeded,
     ),
-    openapi_extra=examples.body("application/json", examples.SUBMISSION),
+    openapi_extra=examples.submissions(),
 )
 async def submit(
     request: Request, node: Node, asking: Asking, wait: Until = Wait.APPLIED, timeout_s: Timeout = 10.0
@@ -130,7 +130,7 @@ async def submit(
     The `id` is the idempotency key: the same id with the same content gives the same answer and one record; with
     other content it is refused (409).
     """
-    submission = parse_submission(await _body(request, MAX_RECORD_BYTES))
+    submission = parse_submission(await body_of(request, MAX_RECORD_BYTES))
     answer = await node.submitter.submit(asking, submission, wait, timeout_s)
     return Response(answer_json(answer), media_type="application/json")
 
@@ -255,7 +255,7 @@ def _ms(moment: datetime | None) -> int | None:
     return None if moment is None else to_ms(moment)
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def body_of(request: Request, limit: int) -> bytes:
     """The body, refused as soon as it is longer than `limit`."""
     chunks, size = [], 0
     async for chunk in request.stream():

@@ -17,6 +17,13 @@ from consortium.web.routes.records import Asking, Node
 router = APIRouter(tags=["system"])
 
 
+class AgentsOut(BaseModel):
+    """A node's market agents: up to block `height` nothing was left to do, `waiting` records are on their way."""
+
+    height: int
+    waiting: int
+
+
 class Status(BaseModel):
     """A node's view of the ledger and of itself."""
 
@@ -35,6 +42,7 @@ class Status(BaseModel):
     state: str
     alarms: list[str]
     checked_height: int
+    agents: AgentsOut | None
     policy_set: str
     peers: dict[str, dict[str, Any]]
 

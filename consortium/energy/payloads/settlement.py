@@ -1,0 +1,150 @@
+"""The sections of delivery, settlement and certificates of origin."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from consortium.energy.payloads.base import (
+    Amount,
+    Currency,
+    IntervalS,
+    Part,
+    PartyText,
+    Price,
+    RecordId,
+    Text,
+    Wh,
+)
+
+Version = Annotated[int, Field(ge=1, description="1, then one more for each correction.")]
+Event = Literal["issued", "transferred", "cancelled", "withdrawn"]
+Use = Literal["self", "local", "retail"]
+
+
+class Delivery(Part):
+    """What a supplier delivered to a home, or took from it, in one interval: the home's metered net less what it
+    traded. By the grid operator. Readers: home, supplier, the grid operators.
+    """
+
+    TYPE: ClassVar[str] = "delivery"
+    PART: ClassVar[str] = "physical"
+    interval_s: IntervalS
+    subject: PartyText
+    contract: RecordId
+    version: Version
+    bought_wh: Wh
+    sold_back_wh: Wh
+
+
+class Agreed(Part):
+    """What a bilateral contract (PPA, standing agreement) moved from provider to customer in one interval. By the grid
+    operator. Readers: both sides, the grid operators.
+    """
+
+    TYPE: ClassVar[str] = "agreed"
+    PART: ClassVar[str] = "physical"
+    interval_s: IntervalS
+    contract: RecordId
+    version: Version
+    wh: Wh
+    fee: Amount
+
+
+class StatementPhysical(Part):
+    """One side's computation of what a contract comes to in one interval. Readers: both sides, the grid operators.
+
+    `by` is the side that computed. `wh_out` goes from provider to customer, `wh_in` the other way; `grid_fee` is what
+    the provider hands on to the grid operator.
+    """
+
+    TYPE: ClassVar[str] = "statement"
+    PART: ClassVar[str] = "physical"
+    interval_s: IntervalS
+    contract: RecordId
+    by: PartyText
+    version: Version
+    wh_out: Wh
+    wh_in: Wh
+    grid_fee: Amount
+
+
+class Line(BaseModel):
+    """One line of a bill: energy times price is the amount, by a clause of the contract."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    clause: str
+    wh: int
+    price: Price
+    amount: Amount
+
+
+class StatementTerms(Part):
+    """The same with prices. Readers: the two sides. Amounts are what the customer pays the provider."""
+
+    TYPE: ClassVar[str] = "statement"
+    PART: ClassVar[str] = "terms"
+    contract: RecordId
+    by: PartyText
+    version: Version
+    lines: tuple[Line, ...]
+    amount: Amount
+    currency: Currency
+    causes: tuple[RecordId, ...] = ()
+
+
+class StatementMoney(Part):
+    """What has to move if the other side computed the same. Readers: the two sides, the settlement agent.
+
+    `amount` goes from account `customer` to account `provider`, `grid_fee` from `provider` to `grid`; a negative
+    amount goes the other way.
+    """
+
+    TYPE: ClassVar[str] = "statement"
+    PART: ClassVar[str] = "money"
+    contract: RecordId
+    by: PartyText
+    version: Version
+    customer: str
+    provider: str
+    grid: str
+    amount: Amount
+    grid_fee: Amount
+    currency: Currency
+
+
+class Dispute(Part):
+    """Two sides' statements of one contract and interval differ. Readers: the two sides."""
+
+    TYPE: ClassVar[str] = "dispute"
+    PART: ClassVar[str] = "terms"
+    contract: RecordId
+    version: Version
+    statements: tuple[RecordId, RecordId]
+    by: PartyText
+    provider: tuple[Line, ...]
+    customer: tuple[Line, ...]
+    where: Text
+
+
+class Certificate(Part):
+    """Guarantees of origin: the Wh numbered `first` to `first + count - 1` that `producer` made in this interval.
+
+    By the grid operator. Readers: producer (of transfers: as the one who gave), holder, the grid operators. Of a
+    transfer `giver` is who held them before. `cancelled` of the `count` are consumed with this record.
+    """
+
+    TYPE: ClassVar[str] = "certificate"
+    PART: ClassVar[str] = "certificate"
+    interval_s: IntervalS
+    producer: PartyText
+    event: Event
+    use: Use
+    first: Annotated[int, Field(ge=0)]
+    count: Wh
+    cancelled: Wh
+    holder: PartyText
+    giver: PartyText | None = None
+    version: Version
