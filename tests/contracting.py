@@ -6,6 +6,7 @@ from typing import Any
 
 from consortium.energy.contracts.contract import Contract
 from consortium.energy.contracts.lifecycle import advance, propose
+from consortium.energy.contracts.quantities import quantities
 from consortium.energy.contracts.terms import Terms, parse_terms
 from consortium.energy.payloads.contracts import ContractFrame, ContractStep
 
@@ -83,6 +84,7 @@ def frame_of(kind: str, **changes: Any) -> ContractFrame:
         "notice_days": TERMS[kind].get("notice_days", 0),
         "point": "point-01" if kind == "grid" else None,
         "area": "north" if kind == "grid" else None,
+        **quantities(terms_of(kind)),
     }
     return ContractFrame(**{**fields, **changes})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ class Seen:
         """The home that the checks look at."""
         return self.day.rows[0].home
 
+    async def get(self, member: str, account: str, path: str) -> httpx.Response:
+        """Any answer to an account at a member's node."""
+        return await _get(self.net, member, self.tokens[account], path)
+
     def member_of(self, home: str) -> str:
         """Its member."""
         return self.net.person(home).member
@@ -62,12 +66,17 @@ async def status(net: Devnet, member: str, token: str) -> dict[str, Any]:
 
 
 async def run_all(seen: Seen) -> list[Check]:
-    """All checks, in the order of the table. One that fails to answer is one that does not hold."""
+    """All checks, in the order of the table."""
+    return await make(_CHECKS, seen)
+
+
+async def make(checks: Sequence[tuple[str, Callable[[Seen], Awaitable[tuple[bool, str]]]]], seen: Seen) -> list[Check]:
+    """Make each check. One that fails to answer is one that does not hold."""
     found = []
-    for name, check in _CHECKS:
+    for name, check in checks:
         try:
             held, what = await check(seen)
-        except (httpx.HTTPError, psycopg.Error, OSError, KeyError, ValueError, ConsortiumError) as error:
+        except (httpx.HTTPError, psycopg.Error, OSError, LookupError, ValueError, ConsortiumError) as error:
             held, what = False, f"{type(error).__name__}: {error}"
         found.append(Check(name, held, what))
     return found

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from consortium.adapters.clock import set_clock
-from consortium.devnet import checks
+from consortium.devnet import checks, market_checks
 from consortium.devnet.calls import Calls
 from consortium.devnet.day import EVENING, Progress, TradingDay, clock_file, number_of, require_prices
 from consortium.devnet.figures import Figures, gather
@@ -151,7 +151,8 @@ async def run_day(demo: Demo, progress: Progress) -> None:
         heads = await agreed(demo, heads["gridco"]["size"])
         progress("checking", 0, 0)
         figures = await gather(day)
-        demo.checks = await checks.run_all(checks.Seen(demo.net, day, demo.tokens, heads, figures))
+        seen = checks.Seen(demo.net, day, demo.tokens, heads, figures)
+        demo.checks = [*await checks.run_all(seen), *await market_checks.run_all(seen)]
     counts = {
         "records": heads["gridco"]["size"],
         "readings": len(day.answers),

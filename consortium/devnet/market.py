@@ -54,9 +54,10 @@ class Setup:
     prices: Sequence[PriceRow]
     funds: int
 
-    @property
-    def end(self) -> datetime:
-        """A week on: contracts of the demo last no longer."""
+    def end(self, kind: str) -> datetime:
+        """The demo's market is open for its day; the other contracts last a week."""
+        if kind in ("market", "mandate"):
+            return self.prices[-1].start + timedelta(seconds=HOUR_S)
         return self.start + timedelta(days=7)
 
     @property
@@ -129,7 +130,7 @@ def _proposal(
     return {
         "kind": kind,
         "from": begins.isoformat(),
-        "to": setup.end.isoformat(),
+        "to": setup.end(kind).isoformat(),
         "provider": provider,
         "customer": customer,
         "proposer": provider,

@@ -55,11 +55,14 @@ def trade_moves(trade: TradeMoney, cause: bytes, buyer: Account, reserved: int |
 
 
 def bill_moves(bill: StatementMoney, cause: bytes, clause: str = "supply.price", fee_clause: str = GRID_FEE) -> Moves:
-    """A bill on which both sides agree: the amount to the provider, of it the grid fee to the grid's account."""
+    """A bill on which both sides agree: the amount to the provider, of it the grid fee to the grid's account, and the
+    customer's own fee for local energy.
+    """
     return _gather(
         [
             *_transfer("bill", bill.customer, bill.provider, bill.amount, cause, clause),
             *_transfer("fee", bill.provider, bill.grid, bill.grid_fee, cause, fee_clause),
+            *_transfer("fee", bill.customer, bill.grid, bill.local_fee, cause, LOCAL_FEE),
         ]
     )
 

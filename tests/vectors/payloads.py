@@ -225,7 +225,8 @@ def as_json(value: Any) -> Any:
 
 
 def _fields(part: Part) -> dict[str, Any]:
-    return {"v": 1, "type": part.TYPE, "part": part.PART, **part.model_dump()}
+    name = {"part": part.PART} if part.PART else {}
+    return {"v": 1, "type": part.TYPE, **name, **part.model_dump()}
 
 
 def _changed(type: str, part: str, /, without: str = "", **changes: Any) -> str:

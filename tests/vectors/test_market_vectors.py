@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import cbor2
 import pytest
 
 from consortium.energy.certificates.holdings import Holdings
+from consortium.energy.metering import Reading
 from consortium.energy.payloads.base import KINDS, read_part
 from consortium.energy.payloads.money import Entry
 from consortium.energy.payloads.settlement import Certificate
@@ -66,7 +68,19 @@ def test_a_section(case):
     assert type(part) is KINDS[case["type"], case["part"]]
     assert part.plaintext() == data
     assert case["value"]["v"] == 1
-    assert set(case["value"]) == {"v", "type", "part", *type(part).model_fields}
+    name = {"part"} if case["part"] else set()
+    assert set(case["value"]) == {"v", "type", *name, *type(part).model_fields}
+
+
+def test_a_reading_is_what_is_submitted_as_one():
+    found = next(case for case in PAYLOADS["sections"] if case["type"] == "reading")
+    submitted = Reading(
+        subject="home-01@suncoop",
+        interval_start=datetime.fromtimestamp(found["value"]["start_ms"] // 1000, UTC).isoformat(),
+        load_wh=1_330,
+        pv_wh=830,
+    )
+    assert submitted.plaintext().hex() == found["cbor"]
 
 
 @pytest.mark.parametrize("case", PAYLOADS["refused"], ids=lambda c: c["why"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from consortium.agents.market.books import Suspended, candidates, gates, settings_of
 from consortium.agents.market.duty import Done, Duty
 from consortium.agents.market.readers import market_members, operators
 from consortium.agents.market.results import order_results, result, trades
@@ -17,6 +16,7 @@ from consortium.energy.market.digests import Sizes, chunks, digest_of, where
 from consortium.energy.market.rounds import Round, clear_rounds
 from consortium.energy.market.settings import MarketSettings
 from consortium.energy.payloads.market import Clearing, Difference
+from consortium.energy.view.books import Suspended, candidates, gates, settings_of
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.sessions import Session
 from consortium.energy.view.view import View
@@ -134,14 +134,18 @@ class Clearer:
     def _write(
         self, terms: MarketTerms, settings: MarketSettings, session: Session, rounds: Sequence[Round]
     ) -> Iterator[Duty]:
-        """Trades first, then the result that says that there are no more of them, then each order's own result."""
+        """Trades first, then the result that says that there are no more of them, then each order's own result.
+
+        The last wait until the result stands on the ledger: trades are what all others wait for, and sealing ten
+        thousand results meanwhile would hold them up.
+        """
         last = rounds[-1]
         if last.gate.id not in session.results:
             yield from trades(terms, settings, session, last, self._done)
             said = result(terms, session, last, len(rounds) - 1, market_members(terms))
             if not self._done(said.cause):
                 yield said
-        if last.gate.last:
+        elif last.gate.last:
             yield from order_results(terms, session, rounds, self._done)
 
 

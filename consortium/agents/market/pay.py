@@ -34,7 +34,7 @@ class Payer:
         self._queue: deque[Work] = deque()
         self._ahead: dict[str, Account] = {}
         """Accounts as they will stand once what is on its way has arrived."""
-        self._on_way: list[Cause] = []
+        self._on_way: dict[Cause, None] = {}
         self._unpaid: dict[Cause, Work] = {}
 
     def see(self, fact: Fact) -> None:
@@ -58,7 +58,7 @@ class Payer:
 
     def due(self) -> Iterable[Duty]:
         """The payments of what has come since."""
-        self._on_way = [cause for cause in self._on_way if not self._done(cause)]
+        self._on_way = {cause: None for cause in self._on_way if not self._done(cause)}
         if not self._on_way:
             self._ahead.clear()
         while self._queue:
@@ -187,7 +187,7 @@ class Payer:
             said = Refusal(
                 start_ms=start_ms, account=paid.account, owner=owner.owner, cause=line.cause, reason=paid.reason
             )
-            self._on_way.append(refused)
+            self._on_way[refused] = None
             yield Duty(refused, said.TYPE, start_ms, (said.section(self._readers(owner.owner)),))
 
     def _book(self, start_ms: int, moves: Moves) -> Paid | Refused:
@@ -202,7 +202,7 @@ class Payer:
 
     def _duty(self, cause: Cause, start_ms: int, paid: Paid | Refused, first: tuple[DraftSection, ...]) -> Duty:
         entries = paid.entries if isinstance(paid, Paid) else ()
-        self._on_way.append(cause)
+        self._on_way[cause] = None
         sections = tuple(entry.section(self._readers(entry.owner)) for entry in entries)
         return Duty(cause, Entry.TYPE, start_ms, (*first, *sections))
 

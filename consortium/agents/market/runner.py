@@ -34,6 +34,8 @@ _log = structlog.get_logger(__name__)
 _PAGE = 500
 _TURN = 50
 _MOST_UNDER_WAY = 5_000
+_ENOUGH_UNDER_WAY = 600
+"""While so many are under way, two batches and more, the agents need not be asked: what they gave would only queue."""
 _RETRY_S = 0.2
 
 
@@ -114,6 +116,9 @@ class MarketAgents:
                     continue  # each of them wakes us when it is over
                 self._begin()
                 self._wake.set()
+                continue
+            if self._flying > _ENOUGH_UNDER_WAY:
+                self._write()  # each of them wakes us when it is over
                 continue
             await self._act()
             if not self._given:

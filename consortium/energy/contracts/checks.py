@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from consortium.energy.contracts.contract import Contract, State, state_at
+from consortium.energy.contracts.quantities import quantities
 from consortium.energy.contracts.term_checks import check_terms, refuse
 from consortium.energy.contracts.terms import MandateTerms, MarketTerms, Terms, WalletTerms
 from consortium.energy.payloads.contracts import ContractFrame
@@ -55,6 +56,9 @@ def _dates(frame: ContractFrame, terms: Terms) -> None:
         refuse(f"the terms are of kind {terms.kind}", "frame.kind")
     if frame.notice_days != getattr(terms, "notice_days", 0):
         refuse("the frame's notice period is the terms' own", "frame.notice_days")
+    for name, value in quantities(terms).items():
+        if getattr(frame, name) != value:
+            refuse("the frame's energy is the terms' own", f"frame.{name}")
 
 
 def _roles(frame: ContractFrame, terms: Terms, grid_operators: frozenset[str]) -> None:

@@ -6,7 +6,7 @@ so every operator comes to the same word on it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -76,7 +76,7 @@ def judge(
     author: str,
     terms: MarketSettings,
     *,
-    earlier: Iterable[BookOrder] = (),
+    earlier: Collection[BookOrder] = (),
     done: Container[bytes] = (),
     suspended: Container[str] = (),
     mandate: MandateLimits | None = None,
@@ -88,12 +88,11 @@ def judge(
     more (in a continuous market: filled). `suspended` are parties. `mandate` is what the order's mandate permits, or
     None if it is not in force; `ordered_ms` the ledger's time of the order, if the opening is to be checked.
     """
-    mine = [one for one in earlier if one.owner == order.owner]
     return (
         _judge_frame(order, author, terms, ordered_ms)
         or _judge_bounds(order, terms, suspended)
-        or _judge_mandate(order, mandate, mine)
-        or _judge_self_trade(order, [one for one in mine if one.id not in done])
+        or _judge_mandate(order, mandate, earlier)
+        or _judge_self_trade(order, earlier, done)
     )
 
 
@@ -124,7 +123,7 @@ def _judge_bounds(order: Order, terms: MarketSettings, suspended: Container[str]
     return ""
 
 
-def _judge_mandate(order: Order, limits: MandateLimits | None, mine: list[BookOrder]) -> str:
+def _judge_mandate(order: Order, limits: MandateLimits | None, earlier: Collection[BookOrder]) -> str:
     if order.mandate is None:
         return ""
     if limits is None or (limits.owner, limits.market) != (order.owner, order.market):
@@ -132,15 +131,18 @@ def _judge_mandate(order: Order, limits: MandateLimits | None, mine: list[BookOr
     if not limits.price_min <= order.price <= limits.price_max:
         return OrderRefusal.MANDATE_PRICE
     # Together: two orders within the limit would otherwise go around it.
-    if order.wh + sum(one.wh for one in mine if one.mandate == order.mandate) > limits.max_wh:
+    same = (one.wh for one in earlier if one.mandate == order.mandate and one.owner == order.owner)
+    if order.wh + sum(same) > limits.max_wh:
         return OrderRefusal.MANDATE_WH
     return ""
 
 
-def _judge_self_trade(order: Order, live: list[BookOrder]) -> str:
+def _judge_self_trade(order: Order, earlier: Collection[BookOrder], done: Container[bytes]) -> str:
     """Of two own orders that do not cross no clearing here can execute both against each other."""
-    if order.side == "bid":
-        crossing = any(one.side == "ask" and order.price >= one.price for one in live)
-    else:
-        crossing = any(one.side == "bid" and one.price >= order.price for one in live)
-    return OrderRefusal.SELF_TRADE if crossing else ""
+    other, sign = ("ask", 1) if order.side == "bid" else ("bid", -1)
+    crossing = (
+        # The side first: it rules out the most, and is looked at once for each of an owner's many orders.
+        one.side == other and sign * order.price >= sign * one.price and one.owner == order.owner and one.id not in done
+        for one in earlier
+    )
+    return OrderRefusal.SELF_TRADE if any(crossing) else ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from consortium.energy.market.book import BookOrder, OrderRefusal, judge
 from consortium.energy.market.continuous import ContinuousBook
 from consortium.energy.market.settings import MandateLimits, MarketSettings, Mechanism
-from consortium.energy.payloads.market import Order
+from consortium.energy.payloads.market import Order, Side
+
+_SIDES: tuple[Side, Side] = ("bid", "ask")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class _Screening:
     suspended: Container[str]
     book: list[BookOrder] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
-    own: dict[str, list[BookOrder]] = field(default_factory=dict)
+    own: dict[tuple[str, Side], list[BookOrder]] = field(default_factory=dict)
     done: set[bytes] = field(default_factory=set)
     running: ContinuousBook = field(default_factory=ContinuousBook)
 
@@ -109,7 +111,7 @@ class _Screening:
             return
         order = candidate.in_book()
         self.book.append(order)
-        self.own.setdefault(order.owner, []).append(order)
+        self.own.setdefault((order.owner, order.side), []).append(order)
         if self.settings.mechanism == Mechanism.CONTINUOUS:
             self._note_filled(self.running.add(order))
 
@@ -123,7 +125,7 @@ class _Screening:
             order,
             candidate.author,
             self.settings,
-            earlier=self.own.get(order.owner, ()),
+            earlier=self._earlier(order),
             done=self.done,
             suspended=self.suspended,
             mandate=candidate.mandate,
@@ -131,6 +133,13 @@ class _Screening:
         )
         unfunded = order.side == "bid" and candidate.held is not True
         return reason or (OrderRefusal.FUNDS if unfunded else "")
+
+    def _earlier(self, order: Order) -> Collection[BookOrder]:
+        """The owner's own orders that its next one is judged by: a mandate counts all, else the other side's matter."""
+        bids, asks = (self.own.get((order.owner, side), []) for side in _SIDES)
+        if order.mandate is not None:
+            return [*bids, *asks]
+        return asks if order.side == "bid" else bids
 
     def _note_filled(self, matches: Sequence[tuple[BookOrder, BookOrder, int, int]]) -> None:
         for bid, ask, _, _ in matches:

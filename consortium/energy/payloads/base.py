@@ -58,7 +58,8 @@ class Part(BaseModel):
 
     def plaintext(self) -> bytes:
         """The section's bytes."""
-        return encode({"v": VERSION, "type": self.TYPE, "part": self.PART, **self.model_dump()})
+        part = {"part": self.PART} if self.PART else {}  # a reading, the first type, has none
+        return encode({"v": VERSION, "type": self.TYPE, **part, **self.model_dump()})
 
     def section(self, readers: Sequence[Party]) -> DraftSection:
         """The section for its readers, each once."""

@@ -39,8 +39,10 @@ class Delivery(Part):
 
 
 class Agreed(Part):
-    """What a bilateral contract (PPA, standing agreement) moved from provider to customer in one interval. By the grid
-    operator. Readers: both sides, the grid operators.
+    """What a bilateral contract (PPA, standing agreement) moved from provider to customer in one of its intervals, or how
+    much of a call of flexibility was met. By the grid operator. Readers: both sides, the grid operators.
+
+    `fee` is what the customer owes for the use of the local grid.
     """
 
     TYPE: ClassVar[str] = "agreed"
@@ -56,7 +58,7 @@ class StatementPhysical(Part):
     """One side's computation of what a contract comes to in one interval. Readers: both sides, the grid operators.
 
     `by` is the side that computed. `wh_out` goes from provider to customer, `wh_in` the other way; `grid_fee` is what
-    the provider hands on to the grid operator.
+    the provider hands on to the grid operator, `local_fee` what the customer pays it itself, on top of the amount.
     """
 
     TYPE: ClassVar[str] = "statement"
@@ -68,6 +70,7 @@ class StatementPhysical(Part):
     wh_out: Wh
     wh_in: Wh
     grid_fee: Amount
+    local_fee: Amount = 0
 
 
 class Line(BaseModel):
@@ -98,8 +101,9 @@ class StatementTerms(Part):
 class StatementMoney(Part):
     """What has to move if the other side computed the same. Readers: the two sides, the settlement agent.
 
-    `amount` goes from account `customer` to account `provider`, `grid_fee` from `provider` to `grid`; a negative
-    amount goes the other way.
+    `amount` goes from account `customer` to account `provider`, `grid_fee` from `provider` to `grid`, `local_fee` from
+    `customer` to `grid`; a negative amount goes the other way. `clause` is what `amount` is owed by; '' leaves it to
+    the contract's kind.
     """
 
     TYPE: ClassVar[str] = "statement"
@@ -113,6 +117,8 @@ class StatementMoney(Part):
     amount: Amount
     grid_fee: Amount
     currency: Currency
+    local_fee: Amount = 0
+    clause: Annotated[str, Field(max_length=64)] = ""
 
 
 class Dispute(Part):

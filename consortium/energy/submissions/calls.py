@@ -81,12 +81,12 @@ class FlexibilityCall(Submitted):
             raise InvalidRequest("the interval has begun", field="data.start", hint="call an interval that is to come")
 
     def sections(self, directory: Directory) -> tuple[DraftSection, ...]:
-        """The call, for both sides. Raises `NotFound`."""
-        sides = self._contract(directory).sides
+        """The call, for both sides and the grid, which works out what of it was met. Raises `NotFound`."""
+        readers = (*parties(self._contract(directory).sides), *directory.grid_operators)
         call = contracts.Call(
             start_ms=self.start_ms, contract=bytes.fromhex(self.contract), interval_s=self.interval_s, wh=self.wh
         )
-        return (call.section(parties(sides)),)
+        return (call.section(readers),)
 
     def _contract(self, directory: Directory) -> Contract:
         contract = directory.contract(bytes.fromhex(self.contract))

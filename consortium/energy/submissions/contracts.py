@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from consortium.energy.contracts.checks import check_contract
+from consortium.energy.contracts.checks import MANY, check_contract
 from consortium.energy.contracts.contract import Contract
+from consortium.energy.contracts.quantities import quantities
 from consortium.energy.contracts.terms import MODELS, MandateTerms, MarketTerms, Terms, dump
 from consortium.energy.metering import to_ms
 from consortium.energy.payloads import contracts as payloads
@@ -117,6 +118,7 @@ class ContractProposal(Submitted):
             grid_fee=self.grid_fee_micro_per_wh,
             amends=None if self.amends is None else bytes.fromhex(self.amends),
             notice_days=getattr(self._terms, "notice_days", 0),
+            **quantities(self._terms),
         )
 
     def _others(self, directory: Directory, terms: Terms) -> Iterable[Contract]:
@@ -153,6 +155,8 @@ def terms_readers(frame: payloads.ContractFrame, terms: Terms | None) -> tuple[P
 
 
 def frame_readers(frame: payloads.ContractFrame, terms: Terms | None, directory: Directory) -> tuple[Party, ...]:
-    """Who reads the frame and the steps: who reads the terms, and the grid operators where there is a point."""
-    grid = directory.grid_operators if frame.point is not None else ()
+    """Who reads the frame and the steps: who reads the terms, and the grid operators where there is a point, or energy
+    that they have to work out.
+    """
+    grid = directory.grid_operators if frame.point is not None or frame.kind in MANY else ()
     return tuple(dict.fromkeys((*terms_readers(frame, terms), *grid)))
