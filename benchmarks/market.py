@@ -11,35 +11,33 @@ import asyncio
 import json
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from benchmarks.network import clock_of
+from benchmarks.machine import Others
+from benchmarks.network import clock_of, postmaster
 from benchmarks.stream import stream
 from benchmarks.watching import Watched, watching, written
 from consortium.adapters.clock import set_clock
 from consortium.devnet.calls import Calls
 from consortium.devnet.homes import HOUR_S, PriceRow
 from consortium.devnet.market import CURRENCY, GATE_S, MARKET, Home, Setup, open_market
-from consortium.devnet.network import Devnet, MemberPlan
+from consortium.devnet.network import Devnet, Person
 from consortium.energy.metering import to_ms, to_rfc3339
 from consortium.errors import OperatorError
 
-BUYERS = tuple(f"flat-{n:02d}" for n in range(1, 11))
-SELLERS = tuple(f"home-{n:02d}" for n in range(11, 21))
-PLANS = (
-    MemberPlan("gridco", ("grid-operator", "utility")),
-    MemberPlan("suncoop", ("cooperative",), users=SELLERS),
-    MemberPlan("cityretail", ("retailer",), users=BUYERS),
-)
-"""gridco and suncoop operate the market; gridco, which leads it, is the settlement agent as well."""
+BUYER, SELLER = "cityretail", "suncoop"
+"""Whose homes buy, and whose sell: gridco and suncoop operate the market, and gridco, which leads it, is the settlement
+agent as well.
+"""
 LEAD = "gridco"
 _START = datetime(2017, 6, 15, tzinfo=UTC)
 _RETAIL = 300
 _PRICES = (50, 300)
 _WH = (10, 200)
 _FUNDS = 1_000_000_000
+_WARMUP = 200
 _QUIET_S = 300.0
 
 
@@ -59,10 +57,13 @@ class Market:
 
     async def open(self) -> None:
         """Contracts, accounts and money, as in the demo."""
-        homes = [Home(name, "cityretail", n, f"pt-{n:04d}") for n, name in enumerate(BUYERS, 1)]
-        homes += [Home(name, "suncoop", n, f"pt-{n:04d}") for n, name in enumerate(SELLERS, 11)]
+        users = self._users(BUYER) + self._users(SELLER)
+        homes = [Home(user.name, user.member, n, f"pt-{n:04d}") for n, user in enumerate(users, 1)]
         prices = [PriceRow(_START + timedelta(hours=n), _RETAIL, 40, 400) for n in range(24)]
         await open_market(self._calls, Setup(homes, _START, prices, _FUNDS))
+
+    def _users(self, member: str) -> list[Person]:
+        return [person for person in self._net.people if (person.member, person.kind) == (member, "user")]
 
     async def session(self, orders: int) -> dict[str, Any]:
         """Order for the next session, close it, and see how long what follows takes. Raises `OperatorError`."""
@@ -70,33 +71,33 @@ class Market:
         await self._order(start, orders)
         await self._calls.until_quiet(timeout_s=_QUIET_S)
         async with watching(self._net) as watched:
-            before = watched.height(LEAD)
+            before, others = watched.height(LEAD), Others(postmaster(self._net))
             gate = start - timedelta(seconds=GATE_S)
             set_clock(clock_of(self._net), to_ms(gate) + 1)
             await self._calls.until_quiet(to_rfc3339(to_ms(gate)), timeout_s=_QUIET_S)
             found = written(self._net.nodes[LEAD].database_url, before)
+            busy = others.percent()
             last = max(height for _, height, _ in found.values())
-            while not watched.reached(last):
-                await asyncio.sleep(0.01)
+            await watched.until(last)
         await self._require_complete(found, start, orders)
-        return _times(watched, found, last) | {"orders": orders, "trades": found["trade"][2]}
+        counts = {"orders": orders, "trades": found["trade"][2], "others_percent": busy}
+        return counts | _times(watched, found, last)
 
     async def _order(self, start: datetime, orders: int) -> None:
         """Half of them bids; all homes at once, each by a stream of its own."""
-        sides = [("bid", name, "cityretail") for name in BUYERS] + [("ask", name, "suncoop") for name in SELLERS]
+        sides = [("bid", user) for user in self._users(BUYER)] + [("ask", user) for user in self._users(SELLER)]
         each = orders // len(sides)
-        answers = await asyncio.gather(
-            *(
-                stream(self._net.nodes[member].port, self._tokens[name], self._lines(start, side, name, member, each))
-                for side, name, member in sides
-            )
-        )
+        streams = [
+            stream(self._net.nodes[user.member].port, self._tokens[user.name], self._lines(start, side, user, each))
+            for side, user in sides
+        ]
+        answers = await asyncio.gather(*streams)
         accepted = sum(answer.accepted for answer in answers)
         if accepted != orders:
             raise OperatorError(f"{accepted} of {orders} orders were accepted")
 
-    def _lines(self, start: datetime, side: str, name: str, member: str, count: int) -> bytes:
-        common = {"market": MARKET, "start": start.isoformat(), "side": side, "owner": f"{name}@{member}"}
+    def _lines(self, start: datetime, side: str, user: Person, count: int) -> bytes:
+        common = {"market": MARKET, "start": start.isoformat(), "side": side, "owner": user.party}
         lines = []
         for _ in range(count):
             limits = {"wh": self._rng.randint(*_WH), "price_micro_per_wh": self._rng.randint(*_PRICES)}
@@ -134,11 +135,15 @@ def _times(watched: Watched, found: dict[str, tuple[int, int, int]], last: int) 
     }
 
 
-async def measure(net: Devnet, sizes: Sequence[int], *, warmup: int = 200) -> dict[str, Any]:
-    """For each number of orders the times of its session; `net` has `PLANS` and a clock."""
+async def measure(net: Devnet, sizes: Sequence[int], step: Callable[[str], None]) -> dict[str, Any]:
+    """For each number of orders the times of its session; `net` has its market and a clock at `EVENING_MS`."""
     tokens = {person.name: await net.sign_in(person) for person in net.people}
     async with Calls(net, tokens) as calls:
         market = Market(net, calls, tokens)
         await market.open()
-        await market.session(warmup)
-        return {str(size): await market.session(size) for size in sizes}
+        await market.session(_WARMUP)
+        found = {}
+        for size in sizes:
+            step(f"a session of {size:,} orders")
+            found[str(size)] = await market.session(size)
+        return found

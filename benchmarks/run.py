@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks import growth, replay
+from benchmarks import clearing, growth, market, replay, settling
 from benchmarks.load import Result, Spec
 from benchmarks.machine import Others, machine
 from benchmarks.network import child, network, postmaster, run_load, targets
@@ -36,23 +36,26 @@ class Plan:
     replay_batches: int
     growth_sizes: tuple[int, ...]
     growth_batches: int
+    market_orders: tuple[int, ...]
 
     @property
     def steps(self) -> int:
         """Steps that are shown."""
-        return 3 + len(CALLERS) + 3
+        return 3 + len(CALLERS) + 3 + 1 + 3 + len(self.market_orders)
 
 
-FULL = Plan(20.0, 3.0, 90_000, 100, (10_000, 100_000, 1_000_000), 10)
-QUICK = Plan(4.0, 1.0, 18_000, 20, (10_000, 100_000), 4)
+FULL = Plan(20.0, 3.0, 90_000, 100, (10_000, 100_000, 1_000_000), 10, (1_000, 10_000))
+QUICK = Plan(4.0, 1.0, 18_000, 20, (10_000, 100_000), 4, (200, 1_000))
 
 
 async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
     """All results."""
+    results: dict[str, Any] = {"plan": asdict(plan)}
+    step("clearing and settling, rules alone")
+    results |= {"clearing": clearing.measure(), "settling": settling.measure()}
     step("starting three members, three etcd and Postgres")
     async with network(directory) as net:
         measured = _Measured(net, step)
-        results: dict[str, Any] = {"plan": asdict(plan)}
         results |= await _loads(net, plan, measured)
         step("stopping the nodes")
         stop_together(node.child for node in net.nodes.values() if node.child is not None)
@@ -60,6 +63,8 @@ async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
         results |= await measured("growth", _growth(net, plan, step))
         results["machine"] = machine(net.postgres.admin_url)
         results["others_percent"] = measured.others_percent
+    results["market"] = await _market(directory, plan, step)
+    results["market"]["bulk_ratio"] = results["market"]["bulk_per_s"] / results["bulk_per_s"]
     results["targets"] = judged(results)
     results["fabric"] = FABRIC
     return results
@@ -100,6 +105,18 @@ async def _loads(net: Devnet, plan: Plan, measured: _Measured) -> dict[str, Any]
     await load("bulk_warmup", "in bulk, warming up", Spec("bulk", nodes, records=plan.bulk // 10))
     bulk = await load("bulk", f"in bulk, {plan.bulk:,} records", Spec("bulk", nodes, records=plan.bulk))
     return found | {"bulk_per_s": bulk.per_s, "bulk_records": bulk.records}
+
+
+async def _market(directory: Path, plan: Plan, step: Step) -> dict[str, Any]:
+    """Sessions by their orders, then readings in bulk as before, on nodes that follow and act for the market."""
+    step("starting the network again, with its market")
+    async with network(directory, market=True, clock_ms=market.EVENING_MS) as net:
+        sessions = await market.measure(net, plan.market_orders, step)
+        step(f"in bulk while the market is followed, {plan.bulk:,} records")
+        others, nodes = Others(postmaster(net)), await targets(net)
+        await run_load(Spec("bulk", nodes, records=plan.bulk // 10))
+        bulk = await run_load(Spec("bulk", nodes, records=plan.bulk))
+        return {"sessions": sessions, "bulk_per_s": bulk.per_s, "bulk_others_percent": others.percent()}
 
 
 async def _replays(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:

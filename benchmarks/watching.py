@@ -27,12 +27,14 @@ class Watched:
     def __init__(self, members: Sequence[str]) -> None:
         self._times: dict[str, list[float]] = {member: [] for member in members}
         self._heights: dict[str, list[int]] = {member: [] for member in members}
+        self._moved = asyncio.Event()
 
     def note(self, member: str, height: int) -> None:
         """A node stands at that height now."""
         if not self._heights[member] or height > self._heights[member][-1]:
             self._times[member].append(time.perf_counter())
             self._heights[member].append(height)
+            self._moved.set()
 
     def height(self, member: str) -> int:
         """The last height that was seen of a node."""
@@ -46,9 +48,11 @@ class Watched:
         """When the last node was."""
         return max(self.at(member, height) for member in self._times)
 
-    def reached(self, height: int) -> bool:
-        """Whether all nodes are."""
-        return all(heights and heights[-1] >= height for heights in self._heights.values())
+    async def until(self, height: int) -> None:
+        """Wait until all nodes were seen there."""
+        while any(heights[-1] < height for heights in self._heights.values()):
+            self._moved.clear()
+            await self._moved.wait()
 
 
 @asynccontextmanager

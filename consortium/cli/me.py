@@ -65,6 +65,14 @@ def invoice(url: Url, start: Begin, end: End, as_json: AsJson = False) -> None:
 
 
 @me.command()
+def readings(url: Url, start: Begin, end: End, limit: Limit = 100, as_json: AsJson = False) -> None:
+    """The reading that counts of each interval, and whether it is missing, late, duplicate, estimated, corrected."""
+    names = ("start", "subject", "load_wh", "pv_wh", "version")
+    flags: Cells = {"flags": lambda row: ", ".join(row["flags"])}
+    _listed(url, "/v1/readings", {**{name: name for name in names}, **flags}, limit, as_json, from_=start, to=end)
+
+
+@me.command()
 def positions(url: Url, start: Begin, end: End, limit: Limit = 100, as_json: AsJson = False) -> None:
     """Ordered, traded, metered, deviation, by interval."""
     names = ("start", "ordered_wh", "traded_wh", "metered_wh", "deviation_wh", "bought_wh", "sold_back_wh")

@@ -2,30 +2,43 @@
 
 Pure. The grid operator computes the energy from the meters (record `agreed`), the two sides the lines. Energy goes
 from provider to customer; the customer pays. What moves here is no part of a home's deviation (`settlement.deliver`).
+
+Order of allocation: standing agreements take a home's metered surplus (PV less load, whatever it traded or sold by a
+PPA) one after the other, in the order of the ledger's records that brought them into force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from consortium.energy.payloads.settlement import Line
 from consortium.energy.settlement import line, total
+from consortium.energy.zones import split, wall_minute
 from consortium.errors import InvalidRequest
 
 PPA_PRICE = "ppa.price"
 P2P_PRICE = "p2p.price"
 FLEXIBILITY_PRICE = "flexibility.price"
+QUARTER_S = 900
+Span = tuple[bytes, int]
+"""A contract, and the start of one of its intervals."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """A standing agreement in force: up to `max_wh` an interval from `seller` to `buyer`."""
+    """A standing agreement: up to `max_wh` from `seller` to `buyer` in each interval of `interval_s` seconds.
+
+    `starts` are those of its intervals for which it is in force, ms from the start of what is allocated.
+    """
 
     contract: bytes
     seller: str
     buyer: str
     max_wh: int
+    interval_s: int = QUARTER_S
+    starts: tuple[int, ...] = (0,)
 
 
 def ppa_wh(profile: Sequence[int], interval: int) -> int:
@@ -37,6 +50,15 @@ def ppa_wh(profile: Sequence[int], interval: int) -> int:
     if not profile or interval < 0:
         raise InvalidRequest("a profile has entries, and intervals count from 0")
     return profile[interval % len(profile)]
+
+
+def ppa_at(profile: Sequence[int], interval_s: int, zone: str, start_ms: int) -> int:
+    """What a PPA moves in its interval from `start_ms` (UTC) on, Wh: by the local time of day at which it starts.
+
+    So an hour that the clock skips is not delivered, and one that comes twice is delivered twice. Raises
+    `InvalidRequest` for an unknown zone.
+    """
+    return ppa_wh(profile, wall_minute(zone, start_ms)[1] * 60 // interval_s)
 
 
 def p2p_wh(max_wh: int, seller_surplus_wh: int, buyer_need_wh: int) -> int:
@@ -51,16 +73,26 @@ def allocate(agreements: Iterable[Agreement], net_wh: Mapping[str, int]) -> dict
     the seller's surplus and the buyer's need. `net_wh` is load less PV by home; below 0 it is surplus. A home that
     has no reading yet has neither.
     """
-    left = dict(net_wh)
-    moved: dict[bytes, int] = {}
+    moved = allocate_quarters(agreements, {home: (wh,) for home, wh in net_wh.items()})
+    return {contract: wh for (contract, _), wh in moved.items()}
+
+
+def allocate_quarters(agreements: Iterable[Agreement], net_wh: Mapping[str, Sequence[int]]) -> dict[Span, int]:
+    """`allocate` for agreements with intervals of several lengths: `net_wh` is by home and quarter of an hour.
+
+    A longer interval nets its quarters, and what it moves is spread evenly over them, in whole Wh.
+    """
+    left = {home: list(quarters) for home, quarters in net_wh.items()}
+    moved: dict[Span, int] = {}
     for one in agreements:
-        wh = 0
-        if one.seller != one.buyer:
-            wh = p2p_wh(one.max_wh, -left.get(one.seller, 0), left.get(one.buyer, 0))
-        if wh:
-            left[one.seller] += wh
-            left[one.buyer] -= wh
-        moved[one.contract] = wh
+        for start in one.starts:
+            first, count = start // (QUARTER_S * 1000), one.interval_s // QUARTER_S
+            seller, buyer = (left.get(home, [])[first : first + count] for home in (one.seller, one.buyer))
+            wh = p2p_wh(one.max_wh, -sum(seller), sum(buyer)) if one.seller != one.buyer else 0
+            for (n, part), (home, sign) in product(enumerate(split(wh, count)), ((one.seller, 1), (one.buyer, -1))):
+                if part:
+                    left[home][first + n] += sign * part
+            moved[one.contract, start] = wh
     return moved
 
 
@@ -81,7 +113,12 @@ def p2p(wh: int, price: int) -> tuple[tuple[Line, ...], int]:
 
 def flexibility(baseline_wh: int, net_wh: int, called_wh: int, price: int) -> tuple[tuple[Line, ...], int]:
     """A call's bill: a line over what of it was met, and what the customer (who called) pays for it."""
-    return _bill(FLEXIBILITY_PRICE, flexibility_wh(baseline_wh, net_wh, called_wh), price)
+    return met(flexibility_wh(baseline_wh, net_wh, called_wh), price)
+
+
+def met(wh: int, price: int) -> tuple[tuple[Line, ...], int]:
+    """The same of what was met of a call, Wh."""
+    return _bill(FLEXIBILITY_PRICE, wh, price)
 
 
 def _bill(clause: str, wh: int, price: int) -> tuple[tuple[Line, ...], int]:

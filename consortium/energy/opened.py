@@ -31,7 +31,8 @@ class Opened:
     """A record as its reader sees it.
 
     `id` is hex, `index` its place in the tree, `type` of its payload, `author` the member that signed it, `parts` the
-    sections that could be opened: typed ones, and a reading's as the fields of `metering.read_payload`.
+    sections that could be opened: typed ones, and a reading's as the fields of `metering.read_payload`. `created_ms`
+    is when its author made it, UTC ms (0: not asked for).
     """
 
     id: str
@@ -39,6 +40,7 @@ class Opened:
     type: str
     author: str
     parts: tuple[Part | Mapping[str, Any], ...]
+    created_ms: int = 0
 
     def part(self, kind: builtins.type[P]) -> P | None:
         """The section of this kind, if it could be opened."""

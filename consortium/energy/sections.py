@@ -23,13 +23,15 @@ REPEATED = frozenset({("payment", "entry")})
 _TYPES = frozenset(type for type, _ in KINDS) - {READING}
 
 
-def opened_of(id: bytes, index: int, author: str, plaintexts: Sequence[bytes | None]) -> Opened | None:
+def opened_of(
+    id: bytes, index: int, author: str, plaintexts: Sequence[bytes | None], created_ms: int = 0
+) -> Opened | None:
     """The record with its typed sections (a reading's as plain fields), or None if none of them is known here."""
     parts = [part for text in plaintexts if text is not None and (part := _typed(text)) is not None]
     if not parts:
         return None
     given = tuple(_fields(part) if isinstance(part, MeterReading) else part for part in parts)
-    return Opened(id.hex(), index, parts[0].TYPE, author, given)
+    return Opened(id.hex(), index, parts[0].TYPE, author, given, created_ms)
 
 
 def _typed(plaintext: bytes) -> Part | None:

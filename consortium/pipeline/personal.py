@@ -20,6 +20,7 @@ from consortium.energy.opened import Opened, Period, in_force, reading_fields, r
 from consortium.energy.payloads.contracts import ContractFrame
 from consortium.energy.payloads.market import Order, OrderResult
 from consortium.energy.reports.contracts import contract_words
+from consortium.energy.reports.meters import meter_rows
 from consortium.energy.reports.orders import FOLLOWING, order_rows, proof_words
 from consortium.energy.reports.pages import page
 from consortium.energy.reports.positions import position_rows
@@ -38,6 +39,8 @@ from consortium.ports import Caller
 CARBON = "carbon"
 Page = tuple[list[dict[str, Any]], int | None]
 _DAY_MS = 86_400_000
+_SILENT_MS = 7 * 86_400_000
+"""A meter that fell silent is looked for this long."""
 _LOOK_BACK_MS = 8 * _DAY_MS
 _ROUNDS = 20
 """Pages of payments that one page of a statement is gathered from: an agent's hold other accounts' entries too."""
@@ -144,6 +147,12 @@ class Personal:
         party = str(party_of(caller))
         intervals = summarize(own_entries(opened, party), party, period, None, currency).intervals
         return page(position_rows(intervals, opened), after, limit)
+
+    async def meters(self, caller: Caller, period: Period, after: int, limit: int) -> Page:
+        """By interval and home: the reading that counts, and what is to be said of it."""
+        wanted = Wanted(("reading",), period.start_ms - _SILENT_MS, period.end_ms)
+        opened = await self._portfolio.own(caller, wanted)
+        return page(enumerate(meter_rows(opened, period, self._market.now_ms)), after, limit)
 
     async def forecast(self, caller: Caller, start_ms: int, hours: int) -> dict[str, Any]:
         """What each known forecast says of the intervals from `start_ms` on, and its error where they came already."""

@@ -124,7 +124,8 @@ class Portfolio:
                 payload = self._opener.open_for(held, party)
             except (CommitmentMismatch, NotFound):
                 continue
-            record = opened_of(held.id, held.index, payload.header.author, payload.sections)
+            header = payload.header
+            record = opened_of(held.id, held.index, header.author, payload.sections, header.created_ms)
             if record is not None:
                 found.append(record)
         return found

@@ -200,6 +200,17 @@ ORDER: dict[str, Any] = {
     "state": "counted",
     "result": ORDER_RESULT,
 }
+METER: dict[str, Any] = {
+    "subject": HOME,
+    "start": START,
+    "interval_s": 3600,
+    "load_wh": 1521,
+    "pv_wh": 830,
+    "reading": ID,
+    "version": 2,
+    "flags": ["corrected"],
+    "duplicates": [],
+}
 PROOF: dict[str, Any] = {
     "order": ID,
     "commitment": DIGEST,

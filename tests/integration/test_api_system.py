@@ -192,6 +192,7 @@ def test_the_description_covers_the_api(described):
         "GET /v1/wallet",
         "GET /v1/wallet/statement",
         "GET /v1/positions",
+        "GET /v1/readings",
         "GET /v1/invoices",
         "GET /v1/certificates",
         "GET /v1/disputes",

@@ -35,7 +35,7 @@ def days(draw):
         st.lists(st.tuples(ENERGY, ENERGY), min_size=homes, max_size=homes), min_size=hours, max_size=hours
     )
     place = st.tuples(st.integers(0, hours - 1), st.integers(0, homes - 1), ENERGY, ENERGY)
-    return Day(Small(homes=homes), draw(meters), draw(meters), draw(st.lists(place, max_size=3)))
+    return Day(Small(homes=homes, days=1), draw(meters), draw(meters), draw(st.lists(place, max_size=3)))
 
 
 def run(day, world, between=lambda world: None):
@@ -57,6 +57,8 @@ def run(day, world, between=lambda world: None):
             between(world)
     for hour, home, load, pv in day.corrected:
         read(world, small.parties[home], small.start_ms + hour * HOUR_MS, load, pv, "corrected")
+        between(world)
+    for _ in range(6):
         between(world)
     world.settle()
     return world

@@ -154,7 +154,7 @@ def test_the_grid_reads_a_contracts_frame_and_only_its_sides_the_terms(kind, cha
 
 
 def test_a_step_is_for_whoever_reads_the_frame():
-    assert sections("contract-step")["step"][0] == f"{HOME} {OTHER}"
+    assert sections("contract-step")["step"][0] == f"gridco {HOME} {OTHER}"
     ended = {"contract": SUPPLY_ID, "by": HOME, "step": "ended", "effective": to_rfc3339(NOW + 15 * 24 * HOUR)}
     assert sections("contract-step", **ended)["step"][0] == f"cityretail gridco {HOME}"
     suspended = {"contract": MARKET_ID, "by": "suncoop", "step": "suspended", "party": OTHER}

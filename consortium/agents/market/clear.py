@@ -69,9 +69,12 @@ class Clearer:
         for number, (one, clearing) in enumerate(zip(computed.rounds, computed.clearings, strict=True)):
             yield from self._own(terms, one, clearing)
             yield from self._differences(terms, session, one, clearing)
-            if not _agreed(terms, session, clearing) or terms.lead != self._view.member:
+            if not _agreed(terms, session, clearing):
                 return
-            yield from self._write(terms, settings, session, computed.rounds[: number + 1])
+            if terms.lead == self._view.member:
+                yield from self._write(terms, settings, session, computed.rounds[: number + 1])
+            else:
+                yield from self._watch(terms, session, one)
 
     def _compute(self, settings: MarketSettings, session: Session, suspended: Suspended) -> _Computed:
         """The rounds whose bids all have their verdicts. What was computed stands: a book does not change any more."""
@@ -131,6 +134,22 @@ class Clearer:
                 )
                 yield Duty(cause, said.TYPE, session.start_ms, (said.section(operators(terms)),))
 
+    def _watch(self, terms: MarketTerms, session: Session, one: Round) -> Iterator[Duty]:
+        """The lead writes what was cleared, no trade more, less, or otherwise: else the others say so."""
+        published = session.results.get(one.gate.id)
+        cause = ("difference", one.gate.id, b"trades")
+        if published is None or written(session, one.gate.id) == matched(one) or self._done(cause):
+            return
+        mine = session.clearings[one.gate.id][self._view.member]
+        said = Difference(
+            start_ms=session.start_ms,
+            market=session.market,
+            gate=one.gate.id,
+            clearings=(mine[0], published[0]),
+            where="the trades that the lead wrote are not those that were cleared",
+        )
+        yield Duty(cause, said.TYPE, session.start_ms, (said.section(operators(terms)),))
+
     def _write(
         self, terms: MarketTerms, settings: MarketSettings, session: Session, rounds: Sequence[Round]
     ) -> Iterator[Duty]:
@@ -154,3 +173,19 @@ def _agreed(terms: MarketTerms, session: Session, own: Clearing) -> bool:
     seen = session.clearings.get(own.gate, {})
     same = [by for by, (_, one) in seen.items() if by in terms.operators and one.digest == own.digest]
     return len(same) >= terms.agree
+
+
+def matched(one: Round) -> list[tuple[bytes, bytes, int, int]]:
+    """A round's trades as it cleared: bid, ask, Wh, price."""
+    return [(match.bid.id, match.ask.id, match.wh, match.price) for match in one.outcome.matches]
+
+
+def written(session: Session, gate: bytes) -> list[tuple[bytes, bytes, int, int]]:
+    """A round's trades as they stand on the ledger, by their numbers."""
+    found = [
+        (trade.terms, trade.points)
+        for trade in session.trades.values()
+        if trade.terms is not None and trade.points is not None and trade.terms.gate == gate
+    ]
+    found.sort(key=lambda trade: trade[0].number)
+    return [(terms.bid, terms.ask, points.wh, terms.price) for terms, points in found]

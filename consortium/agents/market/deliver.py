@@ -1,19 +1,25 @@
-"""The grid operator: what each home took from its supplier in each interval, and the certificates of what it made."""
+"""The grid operator: what each home took from its supplier in each interval, and the certificates of what it made.
+
+What agreements moved comes first (`agree`): a delivery waits for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from consortium.agents.market.agree import Agreer
 from consortium.agents.market.duty import Done, Duty
 from consortium.agents.market.readers import named
 from consortium.energy.certificates.issuing import Metering, Sold, consumed, issue
 from consortium.energy.certificates.ranges import Change
+from consortium.energy.contracts.lifecycle import Contract
 from consortium.energy.payloads.metering import MeterReading
-from consortium.energy.payloads.settlement import Certificate, Delivery
+from consortium.energy.payloads.settlement import Agreed, Certificate, Delivery
 from consortium.energy.settlement import deliver
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.view import View
 
+_SHORTEST_MS = 900_000
 Key = tuple[str, int]
 """A home and the start of an interval."""
 
@@ -26,12 +32,14 @@ class Deliverer:
         self._done = done
         self._homes: dict[Key, None] = {}
         self._producers: dict[Key, None] = {}
+        self._agreer = Agreer(view, done)
         self._mine = view.member in {party.member for party in view.grid_operators}
 
     def see(self, fact: Fact) -> None:
         """A reading, a session's end, a contract: each may be the last thing that a delivery waited for."""
         if not self._mine:
             return
+        self._agreer.see(fact)
         if fact.type == "reading":
             for reading in fact.every(MeterReading):
                 self._producers[self._mark(reading.subject, fact.start_ms)] = None
@@ -39,17 +47,31 @@ class Deliverer:
             for subject in list(self._view.meters):
                 self._mark(subject, fact.start_ms)
         elif fact.type == "contract-step":
-            for subject, meter in self._view.meters.items():
-                for start in meter.readings:
-                    self._mark(subject, start)
+            self._mark_all()
+        elif fact.type == "agreed":
+            self._mark_sides(fact)
         elif fact.type in ("delivery", "certificate"):
             self._mark_producers(fact)
+
+    def _mark_all(self) -> None:
+        for subject, meter in self._view.meters.items():
+            for start in meter.readings:
+                self._mark(subject, start)
 
     def _mark(self, subject: str, start_ms: int) -> Key:
         length = self._view.interval_s(subject, start_ms) * 1000
         key = subject, start_ms - start_ms % length
         self._homes[key] = None
         return key
+
+    def _mark_sides(self, fact: Fact) -> None:
+        """The deliveries of both sides of an agreement, and their certificates."""
+        for said in fact.every(Agreed):
+            contract = self._view.contract(said.contract)
+            for side in contract.sides if contract is not None else ():
+                if side in self._view.meters:
+                    for start in range(said.start_ms, said.start_ms + said.interval_s * 1000, _SHORTEST_MS):
+                        self._producers[self._mark(side, start)] = None
 
     def _mark_producers(self, fact: Fact) -> None:
         """A producer's certificates wait for its buyers' meters; a debt for the certificates before."""
@@ -61,10 +83,12 @@ class Deliverer:
     def _sellers_to(self, subject: str, start_ms: int) -> list[str]:
         trades = self._view.trades_at(subject, start_ms)
         points = [trade.points.seller_point for trade, wh in trades if wh > 0 and trade.points is not None]
-        return [seller for point in points if (seller := self._view.subject_at(point, start_ms)) is not None]
+        sellers = [seller for point in points if (seller := self._view.subject_at(point, start_ms)) is not None]
+        return sellers + [contract.frame.provider for contract in self._view.agreements.moving(subject)]
 
     def due(self) -> Iterable[Duty]:
-        """Deliveries, then certificates."""
+        """Agreements, deliveries, then certificates."""
+        yield from self._agreer.due()
         homes, self._homes = self._homes, {}
         for key in homes:
             yield from self._delivery(*key)
@@ -77,9 +101,10 @@ class Deliverer:
         length = view.interval_s(subject, start_ms)
         supply = view.in_force("supply", subject, start_ms)
         metered = view.metered(subject, start_ms, length)
-        if supply is None or metered is None or not view.positions_final(subject, start_ms):
+        agreed = view.agreements.position(subject, start_ms, length)
+        if supply is None or metered is None or agreed is None or not view.positions_final(subject, start_ms):
             return
-        bought, sold_back = deliver(*metered, view.position(subject, start_ms))
+        bought, sold_back = deliver(*metered, view.position(subject, start_ms), agreed)
         last = view.meter(subject).delivery(start_ms)
         version = 1 if last is None else last[1].version + 1
         if last is not None and (last[1].bought_wh, last[1].sold_back_wh) == (bought, sold_back):
@@ -119,14 +144,21 @@ class Deliverer:
     def _sold(self, producer: str, start_ms: int) -> tuple[Sold, ...] | None:
         """Its sales with what their buyers used, or None while a buyer's meter is not known."""
         found = []
+        for contract, wh in self._agreements(producer, start_ms):
+            if wh < 0:
+                buyer = contract.frame.customer
+                used = self._used(buyer, start_ms).get(contract.id)
+                if used is None:
+                    return None
+                found.append(Sold(contract.id, buyer, -wh, used))
         for trade, wh in self._view.trades_at(producer, start_ms):
             if wh >= 0 or trade.points is None:
                 continue
-            buyer = self._view.subject_at(trade.points.buyer_point, start_ms)
-            used = self._used(buyer, start_ms).get(trade.id) if buyer is not None else None
-            if buyer is None or used is None:
+            home = self._view.subject_at(trade.points.buyer_point, start_ms)
+            used = self._used(home, start_ms).get(trade.id) if home is not None else None
+            if home is None or used is None:
                 return None
-            found.append(Sold(trade.id, buyer, -wh, used))
+            found.append(Sold(trade.id, home, -wh, used))
         return tuple(found)
 
     def _used(self, buyer: str, start_ms: int) -> dict[bytes, int]:
@@ -134,9 +166,19 @@ class Deliverer:
         metered = self._view.metered(buyer, start_ms, self._view.interval_s(buyer, start_ms))
         if metered is None:
             return {}
-        bought = [(trade.id, wh) for trade, wh in self._view.trades_at(buyer, start_ms) if wh > 0]
+        bought = [(contract.id, wh) for contract, wh in self._agreements(buyer, start_ms) if wh > 0]
+        bought += [(trade.id, wh) for trade, wh in self._view.trades_at(buyer, start_ms) if wh > 0]
         used = consumed(metered[0] - metered[1], [wh for _, wh in bought])
         return {trade: wh for (trade, _), wh in zip(bought, used, strict=True)}
+
+    def _agreements(self, home: str, start_ms: int) -> list[tuple[Contract, int]]:
+        """Its agreements with other homes, and what it got by each (negative: gave). Their energy comes first."""
+        view, length, found = self._view, self._view.interval_s(home, start_ms), []
+        for contract in view.agreements.moving(home):
+            wh = view.agreements.moved(contract, start_ms, length)
+            if wh and all(view.in_force("supply", side, start_ms) is not None for side in contract.sides):
+                found.append((contract, wh if contract.frame.customer == home else -wh))
+        return found
 
     def _event(
         self, cause: tuple[str, str, int, int], producer: str, start_ms: int, length: int, change: Change

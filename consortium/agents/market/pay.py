@@ -127,7 +127,8 @@ class Payer:
         if found is None:
             return
         statement, bill = found
-        paid = [n for n in self._versions(bill) if self._known(_bill_cause(bill, n))]
+        versions = self._view.statement_versions(bill.contract, bill.start_ms)
+        paid = [n for n in versions if self._known(_bill_cause(bill, n))]
         if any(n > bill.version for n in paid):
             return  # a correction of it is paid already
         self._unpaid = {cause: work for cause, work in self._unpaid.items() if not _older(cause, bill)}
@@ -138,14 +139,6 @@ class Payer:
             moves = payments.correction_moves(self._moves(earlier[1], earlier[0]), moves)
         cause = _bill_cause(bill, bill.version)
         yield from self._pay(cause, bill.start_ms, moves, again=partial(self._bill, money))
-
-    def _versions(self, bill: StatementMoney) -> list[int]:
-        """The versions of a bill that stand on the ledger."""
-        versions, number = [], 1
-        while (bill.contract, bill.start_ms, number) in self._view.statements:
-            versions.append(number)
-            number += 1
-        return versions
 
     def _agreed(self, contract: bytes, start_ms: int, version: int) -> tuple[bytes, StatementMoney] | None:
         """The customer's statement, if the provider's says the same and the two own the accounts."""
@@ -162,10 +155,10 @@ class Payer:
 
     def _moves(self, bill: StatementMoney, statement: bytes) -> Moves:
         contract = self._view.contract(bill.contract)
-        kind = contract.frame.kind if contract is not None else "supply"
-        if kind == "balance":
+        clause = bill.clause or f"{contract.frame.kind if contract is not None else 'supply'}.price"
+        if clause.startswith("balance."):
             return payments.balance_moves(bill, statement)
-        return payments.bill_moves(bill, statement, clause=f"{kind}.price")
+        return payments.bill_moves(bill, statement, clause=clause)
 
     # --- booking ---------------------------------------------------------------------------------------------
 

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from consortium.agents.market.duty import Cause, Done, Duty
+from consortium.agents.market.bilaterals import bilateral_statements
+from consortium.agents.market.duty import Done, Duty
 from consortium.agents.market.readers import named
+from consortium.agents.market.statement import Bill, statement
 from consortium.energy.contracts.lifecycle import Contract, executes
 from consortium.energy.contracts.terms import BalanceTerms, SupplyTerms
-from consortium.energy.payloads.settlement import (
-    Delivery,
-    Dispute,
-    Line,
-    StatementMoney,
-    StatementPhysical,
-    StatementTerms,
-)
-from consortium.energy.settlement import balance_lines, deliver, same_statements, supply_lines
+from consortium.energy.payloads.settlement import Agreed, Delivery, Dispute, StatementPhysical, StatementTerms
+from consortium.energy.settlement import BALANCE, SUPPLY_PRICE, balance_lines, deliver, same_statements, supply_lines
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.view import StatementKey, View
 from consortium.model.names import Party
@@ -30,6 +24,7 @@ class Settler:
         self._view = view
         self._done = done
         self._deliveries: dict[tuple[str, int], None] = {}
+        self._agreed: dict[tuple[bytes, int], None] = {}
         self._balances: dict[tuple[str, int], None] = {}
         self._compare: dict[StatementKey, None] = {}
 
@@ -38,6 +33,10 @@ class Settler:
         if fact.type == "delivery":
             for delivery in fact.every(Delivery):
                 self._deliveries[delivery.subject, fact.start_ms] = None
+        elif fact.type == "agreed":
+            for said in fact.every(Agreed):
+                self._agreed[said.contract, fact.start_ms] = None
+                self._mark_sides(said)
         elif fact.type in ("prices", "contract-step", "result"):
             self._mark_all()
         elif fact.type == "statement":
@@ -49,8 +48,21 @@ class Settler:
             for start in meter.deliveries:
                 self._deliveries[subject, start] = None
 
+    def _mark_sides(self, said: Agreed) -> None:
+        """A home's own statement, and the balance of a side that answers for itself, wait for what was agreed."""
+        contract = self._view.contract(said.contract)
+        for side in contract.sides if contract is not None else ():
+            step = self._view.interval_s(side, said.start_ms) * 1000
+            for start in range(said.start_ms - said.start_ms % step, said.start_ms + said.interval_s * 1000, step):
+                self._balances[side, start] = None
+                if side in self._view.meters:
+                    self._deliveries[side, start] = None
+
     def due(self) -> Iterable[Duty]:
-        """Statements of what was delivered, balances, disputes."""
+        """Statements of what was agreed and delivered, balances, disputes."""
+        agreed, self._agreed = self._agreed, {}
+        for contract_id, start_ms in agreed:
+            yield from bilateral_statements(self._view, contract_id, start_ms, self._done)
         deliveries, self._deliveries = self._deliveries, {}
         for subject, start_ms in deliveries:
             yield from self._supply(subject, start_ms)
@@ -76,94 +88,88 @@ class Settler:
         if price is None:
             return
         for by in contract.sides:
-            cause = _cause(contract, start_ms, delivery.version, by)
-            if Party.parse(by).member != self._view.member or self._done(cause):
+            if Party.parse(by).member != self._view.member:
                 continue
             energy = self._own(subject, start_ms) if by == subject else (delivery.bought_wh, delivery.sold_back_wh)
-            if energy is not None:
-                lines, amount, fee = supply_lines(*energy, price, contract.terms.feed_in, contract.frame.grid_fee)
-                yield self._statement(cause, contract, delivery, by, energy, lines, amount, fee, (record_id,))
+            if energy is None:
+                continue
+            bill = self._supply_bill(contract, contract.terms, delivery, record_id, energy, price)
+            if not self._done(bill.cause(by)):
+                yield statement(self._view, bill, by)
+
+    def _supply_bill(
+        self,
+        contract: Contract,
+        terms: SupplyTerms,
+        delivery: Delivery,
+        record_id: bytes,
+        energy: tuple[int, int],
+        price: int,
+    ) -> Bill:
+        lines, amount, fee = supply_lines(*energy, price, terms.feed_in, contract.frame.grid_fee)
+        return Bill(
+            contract,
+            delivery.start_ms,
+            delivery.interval_s,
+            delivery.version,
+            *energy,
+            lines=lines,
+            amount=amount,
+            clause=SUPPLY_PRICE,
+            causes=(record_id,),
+            grid_fee=fee,
+        )
 
     def _own(self, subject: str, start_ms: int) -> tuple[int, int] | None:
-        """What a home says that it took and gave, by its own meter and trades, whatever the grid operator says."""
-        metered = self._view.metered(subject, start_ms, self._view.interval_s(subject, start_ms))
-        if metered is None or not self._view.positions_final(subject, start_ms):
+        """What a home says that it took and gave, by its own meter, trades and agreements, whatever was delivered."""
+        length = self._view.interval_s(subject, start_ms)
+        metered, agreed = (
+            self._view.metered(subject, start_ms, length),
+            self._view.agreements.position(subject, start_ms, length),
+        )
+        if metered is None or agreed is None or not self._view.positions_final(subject, start_ms):
             return None
-        return deliver(*metered, self._view.position(subject, start_ms))
+        return deliver(*metered, self._view.position(subject, start_ms), agreed)
 
     # --- balance ---------------------------------------------------------------------------------------------
 
-    def _balance(self, supplier: str, start_ms: int) -> Iterator[Duty]:
-        """A supplier's imbalance, once all homes that it supplies then are delivered."""
-        contract = self._view.in_force("balance", supplier, start_ms)
+    def _balance(self, party: str, start_ms: int) -> Iterator[Duty]:
+        """The imbalance of a supplier, or of who sells and buys by agreements of its own, once all of it is known.
+
+        That is what the homes that it supplies were delivered, and what it sold by agreements less what it bought.
+        """
+        view, contract = self._view, self._view.in_force("balance", party, start_ms)
         terms = contract.terms if contract is not None else None
         if contract is None or not isinstance(terms, BalanceTerms):
             return
-        price = self._view.series.get(terms.series, {}).get(start_ms)
-        homes = self._view.supplied(supplier, start_ms)
-        found = [self._view.meter(home).delivery(start_ms) for home in homes]
-        known = [one for one in found if one is not None]
-        if price is None or not known or len(known) != len(found):
+        length = view.interval_s(party, start_ms)
+        price, agreed = view.series.get(terms.series, {}).get(start_ms), self._agreed_by(party, start_ms, length)
+        found = [view.meter(home).delivery(start_ms) for home in view.supplied(party, start_ms)]
+        known = [delivery for one in found if one is not None for delivery in one[1:]]
+        if price is None or agreed is None or len(known) != len(found) or not (known or self._moves(party)):
             return
-        net = sum(delivery.bought_wh - delivery.sold_back_wh for _, delivery in known)
-        version = 1 + sum(delivery.version - 1 for _, delivery in known)
+        net = sum(delivery.bought_wh - delivery.sold_back_wh for delivery in known) - agreed
+        version = (
+            1 + sum(delivery.version - 1 for delivery in known) + view.agreements.corrections(party, start_ms, length)
+        )
         lines, amount = balance_lines(net, price)
+        length = known[0].interval_s if known else length
+        energy = (max(0, net), max(0, -net))
+        bill = Bill(contract, start_ms, length, version, *energy, lines=lines, amount=amount, clause=BALANCE, causes=())
         for by in contract.sides:
-            cause = _cause(contract, start_ms, version, by)
-            if Party.parse(by).member == self._view.member and not self._done(cause):
-                energy = (max(0, net), max(0, -net))
-                like = known[0][1].model_copy(update={"version": version})
-                yield self._statement(cause, contract, like, by, energy, lines, amount, 0, ())
+            if Party.parse(by).member == view.member and not self._done(bill.cause(by)):
+                yield statement(view, bill, by)
 
-    # --- the record ------------------------------------------------------------------------------------------
+    def _agreed_by(self, party: str, start_ms: int, length_s: int) -> int | None:
+        """What a party got by its own agreements, Wh: of one that has a supplier this stands in its delivery."""
+        if self._view.in_force("supply", party, start_ms) is not None:
+            return 0
+        return self._view.agreements.position(party, start_ms, length_s)
 
-    def _statement(
-        self,
-        cause: Cause,
-        contract: Contract,
-        delivery: Delivery,
-        by: str,
-        energy: tuple[int, int],
-        lines: tuple[Line, ...],
-        amount: int,
-        grid_fee: int,
-        causes: tuple[bytes, ...],
-    ) -> Duty:
-        """Energy for the grid as well, prices for the two sides, money for the settlement agent."""
-        head: Any = {"start_ms": delivery.start_ms, "contract": contract.id, "by": by, "version": delivery.version}
-        physical = StatementPhysical(
-            **head, interval_s=delivery.interval_s, wh_out=energy[0], wh_in=energy[1], grid_fee=grid_fee
-        )
-        currency = contract.currency or ""
-        terms = StatementTerms(**head, lines=lines, amount=amount, currency=currency, causes=causes)
-        money = StatementMoney(
-            **head,
-            customer=contract.frame.customer,
-            provider=self._provider_account(contract),
-            grid=str(self._view.grid_operators[0]),
-            amount=amount,
-            grid_fee=grid_fee,
-            currency=currency,
-        )
-        sides = named(*contract.sides)
-        keeper = self._keeper(contract)
-        sections = (
-            physical.section((*sides, *self._view.grid_operators)),
-            terms.section(sides),
-            money.section((*sides, *named(keeper))),
-        )
-        return Duty(cause, physical.TYPE, delivery.start_ms, sections)
+    def _moves(self, party: str) -> bool:
+        return any(True for _ in self._view.agreements.moving(party))
 
-    def _provider_account(self, contract: Contract) -> str:
-        return contract.terms.account if isinstance(contract.terms, BalanceTerms) else contract.frame.provider
-
-    def _keeper(self, contract: Contract) -> str:
-        """The settlement agent that pays: of a side's account that this node knows."""
-        for account in (contract.frame.customer, contract.frame.provider):
-            keeper = self._view.keeper(account)
-            if keeper is not None:
-                return keeper
-        return contract.frame.provider
+    # --- disputes --------------------------------------------------------------------------------------------
 
     def _dispute(self, key: StatementKey) -> Iterator[Duty]:
         contract = self._view.contract(key[0])
@@ -190,7 +196,3 @@ class Settler:
             where=place[:500],
         )
         yield Duty(cause, said.TYPE, key[1], (said.section(named(*contract.sides)),))
-
-
-def _cause(contract: Contract, start_ms: int, version: int, by: str) -> Cause:
-    return ("statement", contract.id, start_ms, version, by)

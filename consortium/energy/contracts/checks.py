@@ -38,7 +38,17 @@ def check_contract(
     _roles(frame, terms, frozenset(grid_operators))
     check_terms(terms)
     _market_fits(terms, currency, market)
+    _energy(frame, terms)
     _others(frame, terms, currency, tuple(known))
+
+
+def _energy(frame: ContractFrame, terms: Terms) -> None:
+    """The grid works by the frame, the sides pay by the terms: both say the same. Somebody's meter has to be read."""
+    for name, value in quantities(terms).items():
+        if getattr(frame, name) != value:
+            refuse("the frame's energy is the terms' own", f"frame.{name}")
+    if frame.kind in MANY and not any(Party.parse(side).user for side in (frame.provider, frame.customer)):
+        refuse("one side of such an agreement is a home", "frame.customer")
 
 
 def _sides(frame: ContractFrame) -> None:
@@ -56,9 +66,6 @@ def _dates(frame: ContractFrame, terms: Terms) -> None:
         refuse(f"the terms are of kind {terms.kind}", "frame.kind")
     if frame.notice_days != getattr(terms, "notice_days", 0):
         refuse("the frame's notice period is the terms' own", "frame.notice_days")
-    for name, value in quantities(terms).items():
-        if getattr(frame, name) != value:
-            refuse("the frame's energy is the terms' own", f"frame.{name}")
 
 
 def _roles(frame: ContractFrame, terms: Terms, grid_operators: frozenset[str]) -> None:

@@ -83,7 +83,9 @@ class ContractStep(Part):
 
 
 class Call(Part):
-    """A call of flexibility: use `wh` less than your baseline in this interval. Readers: both sides, the grid operators."""
+    """A call of flexibility: use `wh` less than your baseline in this interval. Readers: both sides, the grid
+    operators.
+    """
 
     TYPE: ClassVar[str] = "call"
     PART: ClassVar[str] = "call"

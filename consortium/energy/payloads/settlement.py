@@ -39,8 +39,8 @@ class Delivery(Part):
 
 
 class Agreed(Part):
-    """What a bilateral contract (PPA, standing agreement) moved from provider to customer in one of its intervals, or how
-    much of a call of flexibility was met. By the grid operator. Readers: both sides, the grid operators.
+    """What a bilateral contract (PPA, standing agreement) moved from provider to customer in one of its intervals, or
+    how much of a call of flexibility was met. By the grid operator. Readers: both sides, the grid operators.
 
     `fee` is what the customer owes for the use of the local grid.
     """

@@ -13,24 +13,27 @@ from consortium.energy.certificates.holdings import Holdings
 from consortium.energy.contracts import lifecycle
 from consortium.energy.contracts.lifecycle import Contract
 from consortium.energy.contracts.pricing import price_at
+from consortium.energy.contracts.quantities import fits
 from consortium.energy.contracts.tariffs import Indexed
 from consortium.energy.contracts.terms import MarketTerms, SupplyTerms, WalletTerms, parse_terms
-from consortium.energy.payloads.contracts import ContractFrame, ContractStep, ContractTerms
+from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.market import Clearing, Order, Prices, Reserve, TradePoints
 from consortium.energy.payloads.metering import MeterReading
 from consortium.energy.payloads.money import Entry
 from consortium.energy.payloads.settlement import (
+    Agreed,
     Certificate,
     Delivery,
     StatementMoney,
     StatementPhysical,
     StatementTerms,
 )
+from consortium.energy.view.agreements import Agreements
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.meters import Meter, ReadingSeen
 from consortium.energy.view.sessions import Session, Trade
 from consortium.energy.wallets import Account, follow
-from consortium.energy.zones import covering
+from consortium.energy.zones import covering, day_before
 from consortium.errors import InvalidRequest
 from consortium.model.members import Genesis
 from consortium.model.names import Party
@@ -54,6 +57,8 @@ class View:
             "contract-step": self._step,
             "reading": self._reading,
             "delivery": self._delivery,
+            "agreed": self._agreed,
+            "call": self._call,
             "certificate": self._certificate,
             "statement": self._statement,
             "prices": self._prices,
@@ -82,10 +87,12 @@ class View:
         self.own_ids: set[bytes] = set()
         """Ids of all records that this member wrote."""
         self.holdings = Holdings()
+        self.agreements = Agreements(self.contracts, self.signed_ms)
         self._by_customer: dict[tuple[str, str], list[bytes]] = {}
         self._by_kind: dict[str, list[bytes]] = {}
         self._keepers: dict[str, str] = {}
         self._by_point: dict[tuple[str, int], list[tuple[Trade, int]]] = {}
+        self._versions: dict[tuple[bytes, int], set[int]] = {}
 
     # --- folding ---------------------------------------------------------------------------------------------
 
@@ -107,9 +114,10 @@ class View:
             except InvalidRequest:
                 return
         found = lifecycle.propose(fact.id, fact.index, fact.author, frame, terms, section.currency if section else None)
-        if isinstance(found, str):
+        if isinstance(found, str) or (terms is not None and not fits(frame, terms)):
             return
         self.contracts[fact.id] = found
+        self.agreements.propose(found)
         self._by_customer.setdefault((frame.kind, frame.customer), []).append(fact.id)
         self._by_kind.setdefault(frame.kind, []).append(fact.id)
         if frame.provider == frame.customer:  # the keeper of an outside account signs for both sides
@@ -160,6 +168,16 @@ class View:
         if delivery.version == len(versions) + 1:
             versions.append((fact.id, delivery))
 
+    def _agreed(self, fact: Fact) -> None:
+        agreed = fact.find(Agreed)
+        if agreed is not None and fact.author in self._grid:
+            self.agreements.say(fact.id, agreed)
+
+    def _call(self, fact: Fact) -> None:
+        call = fact.find(Call)
+        if call is not None:
+            self.agreements.call(call, fact.author, fact.time_ms)
+
     def _certificate(self, fact: Fact) -> None:
         certificate = fact.find(Certificate)
         if certificate is not None and fact.author in self._grid:
@@ -172,6 +190,7 @@ class View:
         if part is not None and fact.speaks_for(part.by):
             key = (part.contract, part.start_ms, part.version)
             self.statements.setdefault(key, {}).setdefault(part.by, fact)
+            self._versions.setdefault(key[:2], set()).add(part.version)
 
     def _prices(self, fact: Fact) -> None:
         prices = fact.find(Prices)
@@ -312,6 +331,16 @@ class View:
         """Whose grid point it is."""
         found = (c for c in self.of_kind("grid") if c.frame.point == point and lifecycle.executes(c, at_ms))
         return next((contract.frame.customer for contract in found), None)
+
+    def statement_versions(self, contract_id: bytes, start_ms: int) -> list[int]:
+        """The versions, rising, of a contract's statements of an interval; a balance may leave some out."""
+        return sorted(self._versions.get((contract_id, start_ms), ()))
+
+    def day_before(self, subject: str, start_ms: int, length_s: int) -> int:
+        """The same interval of the day before, by the zone of the home's market, UTC without one. UTC ms."""
+        member = Party.parse(subject).member
+        zone = next((terms.zone for terms in self.markets(start_ms) if member in terms.members), "+00:00")
+        return day_before(zone, start_ms, length_s)
 
     def supplied(self, supplier: str, at_ms: int) -> tuple[str, ...]:
         """The homes that a supplier serves at a time."""

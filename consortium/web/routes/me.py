@@ -80,6 +80,22 @@ async def positions(
 
 
 @router.get(
+    "/readings",
+    summary="Meters by interval, with what is to be said of each",
+    response_model=Rows,
+    responses=examples.of({"rows": [examples_market.METER], "next": None}) | LISTED,
+)
+async def readings(
+    node: Node, asking: Asking, start: Begin, end: End, after: After = -1, limit: Limit = 100
+) -> Response:
+    """The reading that counts of each interval that is over; flags: missing, late, duplicate, estimated, corrected.
+
+    Users see their own meter, staff the meters that their member may read. The cursor counts rows.
+    """
+    return page(*await node.personal.meters(asking, period(start, end), after, limit))
+
+
+@router.get(
     "/invoices",
     summary="The invoice of a period",
     response_model=dict[str, Any],
