@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.targets import FABRIC, TARGETS
+from benchmarks.targets import FABRIC, targets_of
 
 _DISTURBED = 5
 RESULTS = Path(__file__).parent / "results" / "latest.json"
@@ -39,8 +39,8 @@ def show(results: dict[str, Any], console: Console) -> None:
     table = Table(title=f"{title}, Postgres {machine['postgres']}", title_justify="left")
     for column, justify in (("", "left"), ("measured", "right"), ("target", "right"), ("", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    judged = {target.name: target for target in TARGETS}
-    for name, label, unit in _ROWS:
+    judged = {target.name: target for target in targets_of(results)}
+    for name, label, unit in (*_ROWS, *_sessions(results)):
         target = judged.get(name)
         mark = "" if target is None else "[green]reached[/green]" if target.reached(results) else "[red]missed[/red]"
         table.add_row(label, f"{_at(results, name):,.{_digits(unit)}f} {unit}", str(target or ""), mark)
@@ -58,7 +58,21 @@ def show(results: dict[str, Any], console: Console) -> None:
 
 
 def _digits(unit: str) -> int:
-    return {"times": 2, "ms": 1}.get(unit, 0)
+    return {"times": 2, "ms": 1, "s": 3}.get(unit, 0)
+
+
+def _sessions(results: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows of the market's sessions, whatever their sizes."""
+    rows = []
+    for size, session in results["market"]["sessions"].items():
+        trades = f"{session['trades']:,}"
+        rows += [
+            (f"market.sessions.{size}.trades_s", f"{int(size):,} orders: gate to all {trades} trades applied", "s"),
+            (f"market.sessions.{size}.clearings_s", "  to both operators' clearings", "s"),
+            (f"market.sessions.{size}.order_results_s", "  to every order's own result", "s"),
+            (f"market.sessions.{size}.quiet_s", "  to everything paid and quiet", "s"),
+        ]
+    return rows
 
 
 def _at(results: dict[str, Any], path: str) -> float:
@@ -92,4 +106,8 @@ _ROWS = (
     ("bytes_per_record.party", "Postgres, a party", "B/record"),
     ("bytes_per_record.non_party", "Postgres, no party", "B/record"),
     ("bytes_per_record.log", "log", "B/record"),
+    ("clearing.best_s", "clearing 100,000 orders, uniform price, rules alone", "s"),
+    ("settling.home_intervals_per_s", "settling, rules alone, home-intervals", "/s"),
+    ("market.bulk_per_s", "in bulk, on nodes that follow a market", "/s"),
+    ("market.bulk_ratio", "  to the ledger alone", "times"),
 )

@@ -41,7 +41,7 @@ class Plan:
     @property
     def steps(self) -> int:
         """Steps that are shown."""
-        return 3 + len(CALLERS) + 3 + 1 + 3 + len(self.market_orders)
+        return 1 + 3 + len(CALLERS) + 3 + 3 + len(self.market_orders)
 
 
 FULL = Plan(20.0, 3.0, 90_000, 100, (10_000, 100_000, 1_000_000), 10, (1_000, 10_000))
@@ -63,7 +63,8 @@ async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
         results |= await measured("growth", _growth(net, plan, step))
         results["machine"] = machine(net.postgres.admin_url)
         results["others_percent"] = measured.others_percent
-    results["market"] = await _market(directory, plan, step)
+    results["market"], disturbed = await _market(directory, plan, step)
+    results["others_percent"] |= disturbed
     results["market"]["bulk_ratio"] = results["market"]["bulk_per_s"] / results["bulk_per_s"]
     results["targets"] = judged(results)
     results["fabric"] = FABRIC
@@ -107,16 +108,22 @@ async def _loads(net: Devnet, plan: Plan, measured: _Measured) -> dict[str, Any]
     return found | {"bulk_per_s": bulk.per_s, "bulk_records": bulk.records}
 
 
-async def _market(directory: Path, plan: Plan, step: Step) -> dict[str, Any]:
-    """Sessions by their orders, then readings in bulk as before, on nodes that follow and act for the market."""
+async def _market(directory: Path, plan: Plan, step: Step) -> tuple[dict[str, Any], dict[str, float]]:
+    """Sessions by their orders, then readings in bulk as before, on nodes that follow and act for the market; and how
+    much others used of the machine in each.
+    """
     step("starting the network again, with its market")
     async with network(directory, market=True, clock_ms=market.EVENING_MS) as net:
         sessions = await market.measure(net, plan.market_orders, step)
-        step(f"in bulk while the market is followed, {plan.bulk:,} records")
-        others, nodes = Others(postmaster(net)), await targets(net)
+        disturbed = {f"market_{size}": session.pop("others_percent") for size, session in sessions.items()}
+        nodes = await targets(net)
+        step("in bulk while the market is followed, warming up")
         await run_load(Spec("bulk", nodes, records=plan.bulk // 10))
+        step(f"in bulk while the market is followed, {plan.bulk:,} records")
+        others = Others(postmaster(net))
         bulk = await run_load(Spec("bulk", nodes, records=plan.bulk))
-        return {"sessions": sessions, "bulk_per_s": bulk.per_s, "bulk_others_percent": others.percent()}
+        disturbed["market_bulk"] = others.percent()
+        return {"sessions": sessions, "bulk_per_s": bulk.per_s}, disturbed
 
 
 async def _replays(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:

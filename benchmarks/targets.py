@@ -32,7 +32,14 @@ TARGETS = (
     Target("p99_ms_half_load", 100, False, lambda r: r["p99_ms_half_load"]),
     Target("growth_ratio", 1.25, False, lambda r: r["growth_ratio"]),
     Target("bytes_per_record.non_party", 600, False, lambda r: r["bytes_per_record"]["non_party"]),
+    Target("clearing.best_s", 0.5, False, lambda r: r["clearing"]["best_s"]),
+    Target("settling.home_intervals_per_s", 200_000, True, lambda r: r["settling"]["home_intervals_per_s"]),
 )
+MARKET_TARGETS = (
+    Target("market.sessions.1000.trades_s", 1, False, lambda r: r["market"]["sessions"]["1000"]["trades_s"]),
+    Target("market.sessions.10000.trades_s", 5, False, lambda r: r["market"]["sessions"]["10000"]["trades_s"]),
+)
+"""Of sessions that a quick run may leave out."""
 
 FABRIC = {
     "what": "Hyperledger Fabric 3.1.5, three peers, three Raft orderers, private data, the same 2 cores",
@@ -44,9 +51,15 @@ FABRIC = {
 }
 
 
+def targets_of(results: dict[str, Any]) -> tuple[Target, ...]:
+    """The targets of what was measured."""
+    sessions = results["market"]["sessions"]
+    return (*TARGETS, *(target for target in MARKET_TARGETS if target.name.split(".")[2] in sessions))
+
+
 def judged(results: dict[str, Any]) -> dict[str, Any]:
     """Every target with what was measured and whether it was reached."""
     return {
         target.name: {"target": str(target), "measured": target.read(results), "reached": target.reached(results)}
-        for target in TARGETS
+        for target in targets_of(results)
     }

@@ -121,7 +121,7 @@ def rows_of(model: Any) -> list[tuple[str, str]]:
     return [(name, kind_of(hints[name])) for name in model.model_fields if name != "start_ms"]
 
 
-@pytest.mark.parametrize(("type", "part"), sorted(KINDS), ids="-".join)
+@pytest.mark.parametrize(("type", "part"), sorted(KINDS))
 def test_every_field_of_a_section_is_listed_with_its_kind_in_its_order(type, part):
     title = f"`{type}`: `{part}`" if part else f"`{type}`"
     assert table_of(title) == rows_of(KINDS[type, part])
@@ -156,3 +156,12 @@ def test_every_stable_word_of_the_market_is_listed(word):
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: "-".join(str(one) for one in cause if isinstance(one, str)))
 def test_every_cause_is_listed(cause):
     assert f"| `{cause[0]}`" in TEXT.split("\n## Derived record ids\n")[1].split("\n## ")[0]
+
+
+def test_the_agents_have_no_other_causes():
+    words = {
+        word
+        for path in (ROOT / "consortium" / "agents" / "market").glob("*.py")
+        for word in re.findall(r'(?<!in_force)(?<! in )\("([a-z-]+)", ', path.read_text("utf-8"))
+    }
+    assert words == {cause[0] for cause in CAUSES}

@@ -18,6 +18,7 @@ from consortium.energy.payloads.metering import MeterReading
 from consortium.energy.payloads.settlement import Agreed
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.view import View
+from consortium.energy.zones import HOUR_MS
 
 Key = tuple[bytes, int]
 """An agreement and the start of one of its intervals."""
@@ -30,25 +31,37 @@ class Agreer:
         self._view = view
         self._done = done
         self._due: dict[Key, None] = {}
+        self._on_way: set[Key] = set()
+
+    def awaits(self, home: str, start_ms: int, length_s: int) -> bool:
+        """Whether a word on a home's agreements is due or on its way that the view does not know yet."""
+        end_ms = start_ms + length_s * 1000
+        for contract in self._view.agreements.moving(home) if self._on_way else ():
+            step = (contract.frame.interval_s or QUARTER_S) * 1000
+            if any((contract.id, at) in self._on_way for at in range(start_ms - start_ms % step, end_ms, step)):
+                return True
+        return False
 
     def see(self, fact: Fact) -> None:
         """A reading, a call, or a step by which an agreement may have come into force."""
         for part in fact.parts:
             match part:
                 case MeterReading():
-                    self._mark(part.subject, part.start_ms, part.interval_s)
-                case Call():
+                    self._mark(part.subject, part.start_ms)
+                case Agreed() | Call():
                     self._due[part.contract, part.start_ms] = None
                 case ContractStep():
                     self._mark_sides(part)
                 case _:
                     pass
 
-    def _mark(self, subject: str, start_ms: int, length_s: int) -> None:
+    def _mark(self, subject: str, start_ms: int) -> None:
+        """Every interval of a reading's hour: how a meter's figures are spread over it may have changed."""
+        hour_ms = start_ms - start_ms % HOUR_MS
         for contract in self._view.agreements.of(subject):
             step = (contract.frame.interval_s or 0) * 1000
             # A meter stands behind the calls of its own time and of the day after, whose baseline it is.
-            starts = range(start_ms - start_ms % step, start_ms + length_s * 1000, step) if step else ()
+            starts = range(hour_ms, hour_ms + HOUR_MS, step) if step else ()
             for start in starts or self._view.agreements.calls(contract.id):
                 self._due[contract.id, start] = None
 
@@ -56,7 +69,7 @@ class Agreer:
         contract = self._view.contract(step.contract)
         for side in contract.sides if contract is not None else ():
             for start in self._view.meter(side).readings if side in self._view.meters else ():
-                self._mark(side, start, QUARTER_S)
+                self._mark(side, start)
 
     def due(self) -> Iterable[Duty]:
         """What was agreed in the intervals that may have changed."""
@@ -175,7 +188,9 @@ class Agreer:
             return
         fee, last = self._fee(contract, start_ms, wh), self._view.agreements.last(contract_id, start_ms)
         if last is not None and (last[1].wh, last[1].fee) == (wh, fee):
+            self._on_way.discard((contract_id, start_ms))
             return
+        self._on_way.add((contract_id, start_ms))
         version = 1 if last is None else last[1].version + 1
         cause = ("agreed", contract_id, start_ms, version)
         if self._done(cause):

@@ -18,6 +18,7 @@ from consortium.energy.payloads.settlement import Agreed, Certificate, Delivery
 from consortium.energy.settlement import deliver
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.view import View
+from consortium.energy.zones import HOUR_MS
 
 _SHORTEST_MS = 900_000
 Key = tuple[str, int]
@@ -42,7 +43,7 @@ class Deliverer:
         self._agreer.see(fact)
         if fact.type == "reading":
             for reading in fact.every(MeterReading):
-                self._producers[self._mark(reading.subject, fact.start_ms)] = None
+                self._producers.update(self._mark_hour(reading.subject, fact.start_ms))
         elif fact.type == "result":
             for subject in list(self._view.meters):
                 self._mark(subject, fact.start_ms)
@@ -56,7 +57,12 @@ class Deliverer:
     def _mark_all(self) -> None:
         for subject, meter in self._view.meters.items():
             for start in meter.readings:
-                self._mark(subject, start)
+                self._mark_hour(subject, start)
+
+    def _mark_hour(self, subject: str, start_ms: int) -> dict[Key, None]:
+        """Every interval of a reading's hour: how a meter's figures are spread over it may have changed."""
+        hour_ms = start_ms - start_ms % HOUR_MS
+        return {self._mark(subject, start): None for start in range(hour_ms, hour_ms + HOUR_MS, _SHORTEST_MS)}
 
     def _mark(self, subject: str, start_ms: int) -> Key:
         length = self._view.interval_s(subject, start_ms) * 1000
@@ -103,6 +109,8 @@ class Deliverer:
         metered = view.metered(subject, start_ms, length)
         agreed = view.agreements.position(subject, start_ms, length)
         if supply is None or metered is None or agreed is None or not view.positions_final(subject, start_ms):
+            return
+        if self._agreer.awaits(subject, start_ms, length):
             return
         bought, sold_back = deliver(*metered, view.position(subject, start_ms), agreed)
         last = view.meter(subject).delivery(start_ms)

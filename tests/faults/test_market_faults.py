@@ -1,0 +1,212 @@
+"""SIGKILL in the middle of a trading day: an operator while it clears, the settlement agent while it pays, and a member
+that is away for six hours.
+
+At the end everything is as on a day on which nothing happened: price and volume, every account, every sum; each record
+that an agent writes stands once; all chains of all accounts verify. What the day comes to is computed from the meters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from consortium.devnet.figures import Figures, gather
+from consortium.energy.payloads import contracts, market, metering, money, settlement
+from consortium.energy.wallets import verify_chain
+from tests.faults.patience import PatientCalls
+from tests.faults.support import same_ledger, same_roots
+from tests.fixtures.day import LivedDay, expected, short_day, silent
+from tests.fixtures.network import short_directory
+from tests.opened_ledger import Opened, every, opened_ledger
+
+pytestmark = pytest.mark.processes
+
+HOURS = range(9, 17)
+OPERATOR, AGENT, MEMBER = "suncoop", "gridco", "cityretail"
+VICTIMS = {0: OPERATOR, 2: AGENT, 3: OPERATOR, 5: AGENT, 7: AGENT}
+"""Who is killed in which hour of the day; the agent in the last one too, when the bills of six hours come at once."""
+AWAY, BACK = 1, 7
+"""The hours before which the member goes away and comes back."""
+AN_HOURS_RECORDS = 8
+"""Any hour brings more, even with the member away."""
+SEED = int(os.environ.get("CONSORTIUM_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
+@dataclass
+class Faults:
+    """The hook of a day: it sets out for the hour's victim, once the one before is back."""
+
+    lived: LivedDay
+    chance: random.Random
+    killed: Counter[str] = field(default_factory=Counter)
+    busy: Counter[str] = field(default_factory=Counter)
+    """How many of the kills struck an agent that had records under way."""
+    late: int = 0
+    """Readings that the member's meters kept while its node was away."""
+    _striking: asyncio.Task[None] | None = None
+
+    async def before_hour(self, number: int, _: int) -> None:
+        net, calls = self.lived.network.net, self.lived.calls
+        assert isinstance(calls, PatientCalls)
+        if number == AWAY:
+            calls.goes_away(MEMBER)
+            net.nodes[MEMBER].kill()
+        if number == BACK:
+            await net.start([MEMBER])
+            self.late = await calls.comes_back(MEMBER)
+        if number in VICTIMS:
+            await self.over()
+            size = (await self._status("regulator"))["size"]
+            self._striking = asyncio.create_task(self._strike(VICTIMS[number], size))
+
+    async def over(self) -> None:
+        """The last victim is back."""
+        if self._striking is not None:
+            await self._striking
+
+    async def _strike(self, victim: str, size: int) -> None:
+        """Kill it in the middle: when it has records under way, or after some of the hour's records, by chance."""
+        after = size + self.chance.randrange(AN_HOURS_RECORDS)
+        patient = self.chance.random() < 0.3
+
+        async def now() -> bool:
+            head = await self._status(victim)
+            if head["agents"]["waiting"] and not patient:
+                self.busy[victim] += 1
+                return True
+            return bool(head["size"] > after)
+
+        while not await now():  # no pause: the middle of its work is short
+            pass
+        self.lived.network.net.nodes[victim].kill()
+        self.killed[victim] += 1
+        await self.lived.network.net.start([victim])
+
+    async def _status(self, member: str) -> dict[str, Any]:
+        return await self.lived.network.status(member)
+
+
+@dataclass
+class Aftermath:
+    """What came of the day."""
+
+    faults: Faults
+    figures: Figures
+    records: list[Opened]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def aftermath() -> Any:
+    sys.stdout.write(f"repeat with CONSORTIUM_TEST_SEED={SEED}\n")
+    async with short_directory() as directory, short_day(directory, HOURS, PatientCalls) as lived:
+        faults = Faults(lived, random.Random(SEED))
+        await lived.day.run(silent, faults.before_hour)
+        await faults.over()
+        await lived.day.until_settled()
+        yield Aftermath(faults, await gather(lived.day), await opened_ledger(lived.network))
+
+
+def test_all_were_struck(aftermath):
+    assert aftermath.faults.killed == Counter(VICTIMS.values())
+    assert sum(aftermath.faults.busy.values()) > 0
+    assert aftermath.faults.late == 2 * (BACK - AWAY)
+
+
+def test_prices_and_volumes_are_those_of_a_day_without_faults(aftermath):
+    assert aftermath.figures.clearing() == expected(HOURS).clearing
+
+
+def test_every_account_and_sum_is_as_on_a_day_without_faults(aftermath):
+    found, right = aftermath.figures, expected(HOURS)
+    assert dict(found.accounts) == right.accounts
+    assert {name: found.totals()[name] for name in right.totals} == right.totals
+    assert sum(found.accounts.values()) == 0
+
+
+def test_every_chain_verifies_and_holds_what_the_account_came_to(aftermath):
+    chains: dict[str, list[money.Entry]] = {}
+    for entry in every(aftermath.records, money.Entry):
+        chains.setdefault(entry.account, []).append(entry)
+    paid_in = Counter[str]()
+    for deposit in every(aftermath.records, money.Deposit):
+        paid_in[deposit.account] += deposit.amount
+    assert [verify_chain(chain) for chain in chains.values()] == [""] * len(chains)
+    assert sum(chain[-1].balance for chain in chains.values()) == sum(paid_in.values())
+    assert {chain[-1].reserved for chain in chains.values()} == {0}
+    home = "home-01@suncoop"
+    assert chains[home][-1].balance - paid_in[home] == expected(HOURS).accounts["1"]
+
+
+def test_every_record_of_an_agent_stands_once(aftermath):
+    found = Counter(cause for record in aftermath.records for cause in causes(record))
+    assert {cause: count for cause, count in found.items() if count > 1} == {}
+    types = Counter(cause[0] for cause in found)
+    assert types["trade"] == expected(HOURS).totals["trades"]
+    assert types["clearing"] == 2 * len(HOURS)
+    assert types["delivery"] == 4 * len(HOURS)
+    assert types["statement"] == 2 * 4 * len(HOURS) + 2 * len(HOURS)
+
+
+def test_nothing_was_refused_disputed_or_done_over(aftermath):
+    types = {record.type for record in aftermath.records}
+    assert not types & {"difference", "dispute", "payment-refused"}
+    versions = {part.version for part in every(aftermath.records, settlement.StatementPhysical)}
+    assert versions == {part.version for part in every(aftermath.records, settlement.Delivery)} == {1}
+
+
+async def test_all_members_stand_at_one_ledger(aftermath):
+    network = aftermath.faults.lived.network
+    heads = await same_roots(network)
+    assert {head["size"] for head in heads.values()} == {len(aftermath.records)}
+    await same_ledger(network)
+
+
+def causes(record: Opened) -> Iterator[tuple[Any, ...]]:
+    """What a record follows from, in its own words: one cause, one record."""
+    for part in record.parts:
+        match part:
+            case metering.MeterReading():
+                yield "reading", part.subject, part.start_ms
+            case contracts.ContractStep():
+                yield "step", part.contract, part.by, part.step
+            case market.Order():
+                yield "order", part.owner, part.start_ms
+            case market.Verdict():
+                yield "verdict", part.order
+            case market.Gate():
+                yield "gate", part.start_ms, part.round
+            case market.Funded():
+                yield "funded", part.gate
+            case market.Clearing():
+                yield "clearing", part.gate, part.by
+            case market.TradeTerms():
+                yield "trade", part.gate, part.number
+            case market.Result():
+                yield "result", part.gate
+            case market.OrderResult():
+                yield "order-result", part.order
+            case settlement.Delivery():
+                yield "delivery", part.subject, part.start_ms
+            case settlement.StatementPhysical():
+                yield "statement", part.contract, part.start_ms, part.by
+            case settlement.Certificate():
+                yield "certificate", part.producer, part.start_ms, part.event, part.first
+            case money.Entry():
+                yield "entry", part.account, part.sequence
+                yield from paid(part)
+
+
+def paid(entry: money.Entry) -> Iterator[tuple[Any, ...]]:
+    """What an entry's lines pay for. A bid's money comes free piece by piece: that is no cause."""
+    for line in entry.lines:
+        if line.kind != "release":
+            yield "line", entry.account, line.kind, line.clause, line.cause, line.amount > 0
