@@ -11,10 +11,10 @@ from benchmarks.readings import readings
 from consortium.adapters.clock import SystemClock
 from consortium.crypto.merkle import leaf_hash, root_of
 from consortium.energy import catalogue
+from consortium.energy.view.view import View
 from consortium.model.batches import BATCH_CONTEXT, BatchHead, encode_batch
 from consortium.model.blocks import LogEntry
 from consortium.model.members import Genesis
-from consortium.model.names import Party
 from consortium.model.records import SEALED, Draft, SealedRecord
 from consortium.pipeline.seal import Sealer
 from consortium.ports import Appended, KeyCustody, LogEvent, LogUsage
@@ -29,7 +29,7 @@ class Author:
         self._member = member
         self._custody = custody
         self._sealer = Sealer(genesis, custody, os.urandom)
-        self._grid = tuple(Party(m.name) for m in genesis.with_role("grid-operator"))
+        self._directory = View(genesis, member)
         self._bodies = readings(subjects)
         self._now_ms = SystemClock().now_ms()
 
@@ -54,7 +54,9 @@ class Author:
         submission = parse_submission(body)
         content = catalogue.parse(submission.type, submission.data)
         record_id = submission.id or os.urandom(16)
-        return self._sealer.seal(Draft(record_id, SEALED, self._member, self._now_ms, content.sections(self._grid)))
+        return self._sealer.seal(
+            Draft(record_id, SEALED, self._member, self._now_ms, content.sections(self._directory))
+        )
 
 
 class EndOfLog(Exception):

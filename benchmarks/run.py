@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
         results["machine"] = machine(net.postgres.admin_url)
         results["others_percent"] = measured.others_percent
     results["market"], disturbed = await _market(directory, plan, step)
+    shutil.rmtree(directory, ignore_errors=True)
     results["others_percent"] |= disturbed
     results["market"]["bulk_ratio"] = results["market"]["bulk_per_s"] / results["bulk_per_s"]
     results["targets"] = judged(results)
@@ -113,7 +115,8 @@ async def _market(directory: Path, plan: Plan, step: Step) -> tuple[dict[str, An
     much others used of the machine in each.
     """
     step("starting the network again, with its market")
-    async with network(directory, market=True, clock_ms=market.EVENING_MS) as net:
+    # Elsewhere than the first: the embedded Postgres remembers, by its folder, what it started in this process.
+    async with network(directory / "market", market=True, clock_ms=market.EVENING_MS) as net:
         sessions = await market.measure(net, plan.market_orders, step)
         disturbed = {f"market_{size}": session.pop("others_percent") for size, session in sessions.items()}
         nodes = await targets(net)

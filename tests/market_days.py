@@ -14,6 +14,7 @@ from consortium.devnet.market import Home, Setup, open_market
 from consortium.energy.contracts.terms import WalletTerms
 from consortium.energy.metering import to_ms, to_rfc3339
 from consortium.energy.payloads.base import Part
+from consortium.energy.payloads.market import Order
 from consortium.energy.payloads.money import Deposit, Entry
 from consortium.energy.wallets import verify_chain
 from tests.market_world import MarketWorld
@@ -145,6 +146,16 @@ def check_limits(world: MarketWorld) -> None:
     }
     for account, chain in entries(world).items():
         assert all(entry.balance - entry.reserved >= -limits[account] for entry in chain), account
+
+
+def held(world: MarketWorld, until_ms: int) -> list[Order]:
+    """The orders for sessions before `until_ms` for which something is still reserved."""
+    reserved: Counter[bytes] = Counter()
+    for chain in entries(world).values():
+        for entry in chain:
+            for line in entry.lines:
+                reserved[line.cause] += line.reserved
+    return [order for record, order in world.found(Order) if reserved[record.id] and order.start_ms < until_ms]
 
 
 def told(world: MarketWorld) -> dict[bytes, tuple[Any, ...]]:

@@ -48,7 +48,7 @@ dispute              | terms     | customer, provider
 certificate          | certificate | giver, holder, grid
 prices               | prices    | market
 complaint            | complaint | owner, owner's member, operators, compliance
-call                 | call      | customer, provider
+call                 | call      | customer, provider, grid
 
 contract market      | physical  | market
 contract market      | terms     | market
@@ -133,6 +133,12 @@ def ledger_of(genesis: Genesis, records: Iterable[Seen]) -> Ledger:
     if not isinstance(only, MarketTerms):
         raise TypeError("no rules of a market")
     return Ledger(genesis, only, frames, orders)
+
+
+def sides(ledger: Ledger, record: Seen) -> tuple[str, ...]:
+    """The two sides of the contract that a record is or speaks of, if there is one."""
+    frame = _frame(ledger, record)
+    return (frame.customer, frame.provider) if frame else ()
 
 
 def row_of(ledger: Ledger, record: Seen) -> str:

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, pairwise
 
 from consortium.energy.payloads.settlement import Line
 from consortium.energy.settlement import line, total
-from consortium.energy.zones import split, wall_minute
+from consortium.energy.zones import wall_minute
 from consortium.errors import InvalidRequest
 
 PPA_PRICE = "ppa.price"
@@ -80,20 +80,31 @@ def allocate(agreements: Iterable[Agreement], net_wh: Mapping[str, int]) -> dict
 def allocate_quarters(agreements: Iterable[Agreement], net_wh: Mapping[str, Sequence[int]]) -> dict[Span, int]:
     """`allocate` for agreements with intervals of several lengths: `net_wh` is by home and quarter of an hour.
 
-    A longer interval nets its quarters, and what it moves is spread evenly over them, in whole Wh.
+    A longer interval nets its quarters, and what it moves is taken from them in proportion to what they have. No
+    agreement moves more than the meters show of its own interval, so that each side can check it by its own meter.
     """
     left = {home: list(quarters) for home, quarters in net_wh.items()}
     moved: dict[Span, int] = {}
     for one in agreements:
         for start in one.starts:
             first, count = start // (QUARTER_S * 1000), one.interval_s // QUARTER_S
-            seller, buyer = (left.get(home, [])[first : first + count] for home in (one.seller, one.buyer))
-            wh = p2p_wh(one.max_wh, -sum(seller), sum(buyer)) if one.seller != one.buyer else 0
-            for (n, part), (home, sign) in product(enumerate(split(wh, count)), ((one.seller, 1), (one.buyer, -1))):
-                if part:
-                    left[home][first + n] += sign * part
+            of = slice(first, first + count)
+            give = min(-sum(nets.get(one.seller, ())[of]) for nets in (net_wh, left))
+            take = min(sum(nets.get(one.buyer, ())[of]) for nets in (net_wh, left))
+            wh = p2p_wh(one.max_wh, give, take) if one.seller != one.buyer else 0
+            if wh:
+                left[one.seller][of] = _less(left[one.seller][of], wh, -1)
+                left[one.buyer][of] = _less(left[one.buyer][of], wh, 1)
             moved[one.contract, start] = wh
     return moved
+
+
+def _less(quarters: Sequence[int], wh: int, sign: int) -> list[int]:
+    """Quarters of a net after `wh` of what they have of this sign; `wh` is no more than that."""
+    room = [max(0, sign * one) for one in quarters]
+    ends = list(accumulate(room, initial=0))
+    parts = [(end * wh // ends[-1]) - (start * wh // ends[-1]) for start, end in pairwise(ends)]
+    return [one - sign * part for one, part in zip(quarters, parts, strict=True)]
 
 
 def flexibility_wh(baseline_wh: int, net_wh: int, called_wh: int) -> int:

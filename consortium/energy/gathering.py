@@ -199,7 +199,7 @@ def _settle(places: _Places, owed: Iterable[Bill]) -> None:
         if terms is None or not places.covers(bill.last.start_ms):
             continue
         cell = places(bill.last.start_ms)
-        cell.billed += terms.amount if bill.role == "customer" else -terms.amount
+        cell.billed += terms.amount + bill.last.physical.local_fee if bill.role == "customer" else -terms.amount
         if bill.role == "customer" and bill.kind == "supply":
             cell.settled = True
             cell.prices.update({line.clause: line.price for line in terms.lines})
@@ -217,7 +217,12 @@ def _agree(places: _Places, records: Iterable[Opened], party: str, period: Perio
                 last[key] = part
     for (contract, start_ms), part in last.items():
         frame = known.get(contract)
-        if frame is not None and places.covers(start_ms) and party in (frame.customer, frame.provider):
+        if (
+            frame is not None
+            and frame.kind != "flexibility"
+            and places.covers(start_ms)
+            and party in (frame.customer, frame.provider)
+        ):
             places(start_ms).agreed_wh += part.wh if party == frame.customer else -part.wh
 
 

@@ -184,11 +184,14 @@ def _billed(bill: Bill, known: _States) -> Iterator[InvoiceLine]:
 
 def _moves(item: Statement) -> int:
     """Whether anything has to move for a statement: not 0 if so."""
-    return abs(item.terms.amount if item.terms else 0) + abs(item.physical.grid_fee)
+    physical = item.physical
+    return abs(item.terms.amount if item.terms else 0) + abs(physical.grid_fee) + abs(physical.local_fee)
 
 
 def _lines(bill: Bill, item: Statement, kind: Kind, state: State, *more: str) -> Iterator[InvoiceLine]:
-    """A statement's lines from the party's side; of the provider also the grid fee that it hands on."""
+    """A statement's lines from the party's side; of the provider also the grid fee that it hands on, of the customer
+    the fee for a neighbour's energy.
+    """
     sign = -1 if kind == "reversal" else 1
     side = sign if bill.role == "customer" else -sign
     ids = (item.id, *more)
@@ -196,10 +199,11 @@ def _lines(bill: Bill, item: Statement, kind: Kind, state: State, *more: str) ->
         yield InvoiceLine(
             line.clause, kind, state, side * line.wh, line.price, side * line.amount, item.start_ms, item.start_ms, ids
         )
-    fee, wh = item.physical.grid_fee, item.physical.wh_out
-    if fee and bill.role == "provider":
-        price = fee // wh if wh and fee % wh == 0 else None
-        yield InvoiceLine(GRID_FEE, kind, state, sign * wh, price, sign * fee, item.start_ms, item.start_ms, ids)
+    provides, wh = bill.role == "provider", item.physical.wh_out
+    fee = item.physical.grid_fee if provides else item.physical.local_fee
+    if fee:
+        price, clause = fee // wh if wh and fee % wh == 0 else None, GRID_FEE if provides else LOCAL_FEE
+        yield InvoiceLine(clause, kind, state, sign * wh, price, sign * fee, item.start_ms, item.start_ms, ids)
 
 
 def _traded(trade: Trade, known: _States) -> Iterator[InvoiceLine]:

@@ -25,7 +25,7 @@ from consortium.energy.wallets import verify_chain
 from tests.faults.patience import PatientCalls
 from tests.faults.support import same_ledger, same_roots
 from tests.fixtures.day import LivedDay, expected, short_day, silent
-from tests.fixtures.network import short_directory
+from tests.fixtures.network import short_directory, wait_until
 from tests.opened_ledger import Opened, every, opened_ledger
 
 pytestmark = pytest.mark.processes
@@ -33,11 +33,15 @@ pytestmark = pytest.mark.processes
 HOURS = range(9, 17)
 OPERATOR, AGENT, MEMBER = "suncoop", "gridco", "cityretail"
 VICTIMS = {0: OPERATOR, 2: AGENT, 3: OPERATOR, 5: AGENT, 7: AGENT}
-"""Who is killed in which hour of the day; the agent in the last one too, when the bills of six hours come at once."""
+"""Who is killed in which hour of the day: the operator in the first one while it has still to clear, the others at any
+moment; the agent in the last one too, when the bills of six hours come at once.
+"""
 AWAY, BACK = 1, 7
 """The hours before which the member goes away and comes back."""
-AN_HOURS_RECORDS = 8
-"""Any hour brings more, even with the member away."""
+MOMENTS = {OPERATOR: range(8), AGENT: range(6, 16)}
+"""After how many of an hour's records the victim is killed at the latest. Any hour brings more, the member away or not;
+the first ones are of clearing, the later ones of paying.
+"""
 SEED = int(os.environ.get("CONSORTIUM_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 
 
@@ -52,6 +56,8 @@ class Faults:
     """How many of the kills struck an agent that had records under way."""
     late: int = 0
     """Readings that the member's meters kept while its node was away."""
+    alone: tuple[int, list[Any]] = (0, [])
+    """With one operator gone: how many sessions the other had cleared for its part, and what everyone was told of."""
     _striking: asyncio.Task[None] | None = None
 
     async def before_hour(self, number: int, _: int) -> None:
@@ -66,7 +72,8 @@ class Faults:
         if number in VICTIMS:
             await self.over()
             size = (await self._status("regulator"))["size"]
-            self._striking = asyncio.create_task(self._strike(VICTIMS[number], size))
+            strike = self._strike(VICTIMS[number], size) if number else self._leave_one_alone()
+            self._striking = asyncio.create_task(strike)
 
     async def over(self) -> None:
         """The last victim is back."""
@@ -75,8 +82,8 @@ class Faults:
 
     async def _strike(self, victim: str, size: int) -> None:
         """Kill it in the middle: when it has records under way, or after some of the hour's records, by chance."""
-        after = size + self.chance.randrange(AN_HOURS_RECORDS)
-        patient = self.chance.random() < 0.3
+        after = size + self.chance.choice(MOMENTS[victim])
+        patient = self.chance.random() < 0.5
 
         async def now() -> bool:
             head = await self._status(victim)
@@ -90,6 +97,22 @@ class Faults:
         self.lived.network.net.nodes[victim].kill()
         self.killed[victim] += 1
         await self.lived.network.net.start([victim])
+
+    async def _leave_one_alone(self) -> None:
+        """The operator is killed before it has cleared; the other has nothing left to do without it."""
+        net, calls = self.lived.network.net, self.lived.calls
+        net.nodes[OPERATOR].kill()
+        self.killed[OPERATOR] += 1
+
+        async def waits() -> list[Any]:
+            head = await self._status(AGENT)
+            idle = not head["agents"]["waiting"] and head["agents"]["height"] >= head["height"]
+            page = await calls.get(AGENT, "/v1/records", type="clearing")
+            return page["records"] if idle else []
+
+        found = await wait_until(waits, "the other operator has cleared, and waits")
+        self.alone = len(found), (await calls.get(MEMBER, "/v1/markets/local/results"))["rows"]
+        await net.start([OPERATOR])
 
     async def _status(self, member: str) -> dict[str, Any]:
         return await self.lived.network.status(member)
@@ -119,6 +142,12 @@ def test_all_were_struck(aftermath):
     assert aftermath.faults.killed == Counter(VICTIMS.values())
     assert sum(aftermath.faults.busy.values()) > 0
     assert aftermath.faults.late == 2 * (BACK - AWAY)
+
+
+def test_one_operators_word_alone_made_no_price(aftermath):
+    clearings, told = aftermath.faults.alone
+    assert clearings > 0
+    assert told == []
 
 
 def test_prices_and_volumes_are_those_of_a_day_without_faults(aftermath):

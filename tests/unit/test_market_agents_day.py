@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import date, timedelta
+from datetime import date
 
 import pytest
 
@@ -11,8 +11,8 @@ from consortium.energy.metering import to_ms
 from consortium.energy.payloads.market import Order, OrderResult, Result, TradePoints, TradeTerms, Verdict
 from consortium.energy.payloads.money import Refusal
 from consortium.energy.payloads.settlement import Certificate, Delivery, Dispute
-from tests.market_days import HOUR_MS, check_limits, check_money, earned, entries, real_day
-from tests.market_world import Entry, MarketWorld, Node
+from tests.market_days import HOUR_MS, check_limits, check_money, earned, held, real_day
+from tests.market_world import MarketWorld, Node
 
 PRICES = {
     5: (141, 346),
@@ -97,14 +97,7 @@ def test_every_chain_is_whole_and_no_account_stood_below_its_limit(day):
 
 def test_nothing_of_the_day_stays_reserved(day):
     world, start = day
-    reserved: Counter[bytes] = Counter()
-    for chain in entries(world).values():
-        for entry in chain:
-            for line in entry.lines:
-                reserved[line.cause] += line.reserved
-    owned = {record.id: part for record, part in world.found(Order)}
-    left = [owned[order] for order, wh in reserved.items() if wh]
-    assert not [order for order in left if order.start_ms < start + 24 * HOUR_MS]
+    assert held(world, start + 24 * HOUR_MS) == []
 
 
 def test_certificates_are_those_of_the_day(day):
@@ -137,7 +130,7 @@ def test_a_node_that_starts_again_knows_the_same_and_writes_nothing(day):
 def test_a_record_is_seen_by_its_readers_alone(day):
     """The retailer, who supplies every home, folds no order, price or name of another member's homes."""
     world, _ = day
-    own = {"home-%02d@cityretail" % number for number in range(9, 18)}
+    own = {f"home-{number:02d}@cityretail" for number in range(9, 18)}
     for record in world.records:
         fact = record.fact("cityretail")
         for order in fact.every(Order) if fact is not None else ():

@@ -49,7 +49,8 @@ class Payer:
                     self._queue.append(partial(self._trade, fact, part))
                 case OrderDone():
                     self._queue.append(partial(self._release, fact, part))
-                case StatementMoney():
+                case StatementMoney() if self._agreed(part.contract, part.start_ms, part.version) is not None:
+                    # Due with its second statement, not the first: what came between goes before it on every replica.
                     self._queue.append(partial(self._bill, part))
                 case _:
                     pass

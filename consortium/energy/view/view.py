@@ -24,11 +24,13 @@ from consortium.energy.payloads.settlement import (
     Agreed,
     Certificate,
     Delivery,
+    Dispute,
     StatementMoney,
     StatementPhysical,
     StatementTerms,
 )
 from consortium.energy.view.agreements import Agreements
+from consortium.energy.settlement import same_statements
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.meters import Meter, ReadingSeen
 from consortium.energy.view.sessions import Session, Trade
@@ -61,6 +63,7 @@ class View:
             "call": self._call,
             "certificate": self._certificate,
             "statement": self._statement,
+            "dispute": self._dispute,
             "prices": self._prices,
             "payment": self._payment,
             "trade": self._trade,
@@ -189,8 +192,32 @@ class View:
         part = fact.find(StatementMoney) or fact.find(StatementPhysical) or fact.find(StatementTerms)
         if part is not None and fact.speaks_for(part.by):
             key = (part.contract, part.start_ms, part.version)
-            self.statements.setdefault(key, {}).setdefault(part.by, fact)
             self._versions.setdefault(key[:2], set()).add(part.version)
+            self._state(key, part.by, fact)
+
+    def _state(self, key: StatementKey, by: str, fact: Fact) -> None:
+        """A side's word counts once; of two that differ either side may take the other's in its place."""
+        sides = self.statements.setdefault(key, {})
+        others = [one for side, one in sides.items() if side != by]
+        agrees = any(not same_statements(fact.parts, other.parts) for other in others)
+        if by not in sides or (agrees and not self._agree(sides)):
+            sides[by] = fact
+        contract = self.contracts.get(key[0])
+        if contract is not None and key[1] in contract.disputes and self._agree(sides):
+            self.contracts[contract.id] = lifecycle.settled(contract, key[1])
+
+    def _agree(self, sides: dict[str, Fact]) -> bool:
+        """Whether both sides' statements are there and equal, as far as this node reads them."""
+        facts = list(sides.values())
+        return len(facts) == 2 and not same_statements(facts[0].parts, facts[1].parts)
+
+    def _dispute(self, fact: Fact) -> None:
+        said = fact.find(Dispute)
+        contract = self.contracts.get(said.contract) if said is not None else None
+        if said is None or contract is None or contract.side_of(said.by) is None or not fact.speaks_for(said.by):
+            return
+        if not self._agree(self.statements.get((said.contract, said.start_ms, said.version), {})):
+            self.contracts[contract.id] = lifecycle.disputed(contract, said.start_ms)
 
     def _prices(self, fact: Fact) -> None:
         prices = fact.find(Prices)
