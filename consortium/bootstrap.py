@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -202,6 +203,7 @@ class _Workshop:
             custody,
             market_clock,
             lambda: self.applier.state.time_ms,
+            partial(self.node.raise_alarm, "market"),
         )
         self.node.attach(self._parts())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -14,7 +14,7 @@ from consortium.devnet.market import Home, Setup, open_market
 from consortium.energy.contracts.terms import WalletTerms
 from consortium.energy.metering import to_ms, to_rfc3339
 from consortium.energy.payloads.base import Part
-from consortium.energy.payloads.market import Order
+from consortium.energy.payloads.market import Clearing, Order
 from consortium.energy.payloads.money import Deposit, Entry
 from consortium.energy.wallets import verify_chain
 from tests.market_world import MarketWorld
@@ -158,9 +158,18 @@ def held(world: MarketWorld, until_ms: int) -> list[Order]:
     return [order for record, order in world.found(Order) if reserved[record.id] and order.start_ms < until_ms]
 
 
-def told(world: MarketWorld) -> dict[bytes, tuple[Any, ...]]:
-    """Every record by its id: author and sections, without what follows from the order in which members wrote."""
-    return {record.id: (record.author, *map(_told, record.parts)) for record in world.records}
+def told(world: MarketWorld) -> dict[Hashable, tuple[Any, ...]]:
+    """Every record by its id: author and sections, without what follows from the order in which members wrote.
+
+    A clearing's id follows from its digest, which covers the places of the orders: it stands by gate and operator.
+    """
+    found: dict[Hashable, tuple[Any, ...]] = {}
+    for record in world.records:
+        clearing = next((part for part in record.parts if isinstance(part, Clearing)), None)
+        key = record.id if clearing is None else (clearing.gate, clearing.by)
+        assert key not in found
+        found[key] = (record.author, *map(_told, record.parts))
+    return found
 
 
 _BY_ORDER = {

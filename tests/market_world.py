@@ -234,7 +234,8 @@ class MarketWorld:
     def settle(self) -> None:
         """Until nobody has anything to do."""
         for _ in range(MOST_TURNS):
-            if not any([node.turn() for node in self.nodes]):
+            moved = [node.turn() for node in self.nodes]
+            if not any(moved):
                 return
         raise AssertionError("the nodes do not come to rest")
 

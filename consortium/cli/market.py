@@ -104,22 +104,25 @@ def complain(
         if data is None:
             raise InvalidRequest("the record is no order that the caller can read")
         policy = client.request("GET", "/v1/log/trust").text if trust is None else read(trust)
-        published = _published(client, data)
+        proof = client.json(f"/v1/orders/{order}/proof")
+        published = _published(client, data, (proof.get("result") or {}).get("gate"))
         order_index = _proven(client, order, policy)
         gate_index = _gate_index(client, published["gate"], policy)
-        why = ground(order_index, gate_index, client.json(f"/v1/orders/{order}/proof"), published)
+        why = ground(order_index, gate_index, proof, published)
         complaint = {"market": data["market"], "start": data["start"], "owner": data["owner"], "order": order}
         places = {"gate": published["gate"], "order_index": order_index, "gate_index": gate_index}
         bring(url, "/v1/complaints", {**complaint, **places, "why": why}, None, "applied", timeout)
 
 
-def _published(client: Client, data: dict[str, Any]) -> dict[str, Any]:
-    """The last round of the session's result. Raises `NotFound` while there is none."""
+def _published(client: Client, data: dict[str, Any], gate: str | None) -> dict[str, Any]:
+    """The round of the session's result that the order's own result names, else the last one. Raises `NotFound` while
+    there is none.
+    """
     rows = rows_of(client, f"/v1/markets/{data['market']}/results", 1, from_=data["start"])
     if not rows or rows[0]["start"] != data["start"] or not rows[0]["final"]:
         raise NotFound("the session has no result yet", hint="complain once it is cleared")
-    last: dict[str, Any] = rows[0]["rounds"][-1]
-    return last
+    rounds: list[dict[str, Any]] = rows[0]["rounds"]
+    return next((one for one in rounds if one["gate"] == gate), rounds[-1])
 
 
 def _proven(client: Client, id: str, policy: str) -> int:

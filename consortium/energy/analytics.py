@@ -18,7 +18,8 @@ none with more than `share_percent`), or be known already. This is how:
    passes the rule too; demand first, then import, generation, export.
 5. *Orders echo meters.* Under a naive forecast a day's bids are an earlier day's import, its asks that day's export.
    They are published only where that earlier total is published, and the homes in which the two differ are none or
-   pass the rule themselves, and no home of the area moved to another one. Nothing is published of orders without such an earlier day to compare with.
+   pass the rule themselves, and no home of the area moved to another one. Nothing is published of orders without such
+   an earlier day to compare with.
 6. *The rest.* The sum over all areas may be known from elsewhere. What is suppressed of an interval, taken together,
    passes the rule or is nothing; else further cells are suppressed, the smallest first. The market's volume is public,
    and where all asks were filled it is their sum over all homes, and by the forecast an earlier day's export. So for
@@ -85,7 +86,9 @@ class Table:
 def publish(
     of: Day, rule: Rule, echoes: Sequence[tuple[Day, Table]] = (), quantities: Sequence[str] = QUANTITIES
 ) -> Table:
-    """The day's totals of `quantities`; what is left out is suppressed. `echoes` are the days that the day's orders may repeat, each with its own published table.
+    """The day's totals of `quantities`; what is left out is suppressed.
+
+    `echoes` are the days that the day's orders may repeat, each with its own published table.
 
     An echo of another number of intervals (daylight saving) cannot be compared: then no orders are published.
     """

@@ -110,9 +110,7 @@ def overcharge(member, duty):
     """The supplier states one micro-unit more than the contract says."""
     if member != "cityretail" or duty.type != "statement":
         return duty
-    sections = [
-        replace(section, plaintext=_dearer(section.plaintext)) for section in duty.sections
-    ]
+    sections = [replace(section, plaintext=_dearer(section.plaintext)) for section in duty.sections]
     return Duty(duty.cause, duty.type, duty.start_ms, tuple(sections))
 
 

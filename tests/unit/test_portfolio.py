@@ -442,7 +442,7 @@ async def test_the_summary_is_the_day_at_a_glance(ask):
 
 async def test_a_contract_is_told_in_both_languages_with_its_history(ask, story):
     found = (await ask(USER, f"/v1/contracts/{story.supply.hex()}", at="2017-06-15T18:00:00Z")).json()
-    assert (found["state"], found["terms"]["feed_in"], found["frame"]["end"]) == ("in force", 50, None)
+    assert (found["state"], found["terms"]["feed_in"], found["frame"]["end"]) == ("disputed", 50, None)
     assert {"supply.price", "supply.feed-in"} <= {clause["id"] for clause in found["clauses"]}
     assert all(clause["en"] and clause["zh"] for clause in found["clauses"])
     assert [(step["step"], step["effect"]) for step in found["history"]] == [("countersigned", True)]

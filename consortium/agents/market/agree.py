@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from consortium.agents.market.duty import Done, Duty
+from consortium.agents.market.duty import Done, Duty, Given, contained
 from consortium.agents.market.readers import named
 from consortium.energy.bilateral import QUARTER_S, Agreement, allocate_quarters, flexibility_wh, ppa_at
 from consortium.energy.contracts.lifecycle import Contract
@@ -71,15 +71,19 @@ class Agreer:
             for start in self._view.meter(side).readings if side in self._view.meters else ():
                 self._mark(side, start)
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """What was agreed in the intervals that may have changed."""
         due, self._due = self._due, {}
         while due:
             key = next(iter(due))
-            for (contract_id, start_ms), wh in self._moved(*key).items():
-                due.pop((contract_id, start_ms), None)
-                yield from self._say(contract_id, start_ms, wh)
-            due.pop(key, None)
+            del due[key]
+            yield from contained(self._one(key, due))
+
+    def _one(self, key: Key, due: dict[Key, None]) -> Iterator[Duty]:
+        """What moved in an interval, and in those that were found with it: they are not due any more."""
+        for (contract_id, start_ms), wh in self._moved(*key).items():
+            due.pop((contract_id, start_ms), None)
+            yield from self._say(contract_id, start_ms, wh)
 
     def _moved(self, contract_id: bytes, start_ms: int) -> dict[Key, int]:
         """What is known of that interval, and of those that depend on it."""

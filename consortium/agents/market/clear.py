@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from consortium.agents.market.duty import Done, Duty
+from consortium.agents.market.duty import Done, Duty, Given, contained
 from consortium.agents.market.readers import market_members, operators
 from consortium.agents.market.results import order_results, result, trades
 from consortium.energy.contracts.terms import MarketTerms
@@ -48,12 +48,12 @@ class Clearer:
             if market is not None:
                 self._dirty[market, fact.start_ms] = None
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """Clearings, then what all agree on."""
         while self._dirty:
             key = next(iter(self._dirty))
             del self._dirty[key]
-            yield from self._session(*key)
+            yield from contained(self._session(*key))
 
     def _session(self, market: str, start_ms: int) -> Iterator[Duty]:
         contract = self._view.market_contract(market, start_ms)
@@ -110,7 +110,7 @@ class Clearer:
         )
 
     def _own(self, terms: MarketTerms, one: Round, clearing: Clearing) -> Iterator[Duty]:
-        cause = ("clearing", one.gate.id)
+        cause = ("clearing", one.gate.id, clearing.digest)  # who erred and was mended says so anew
         if not self._done(cause):
             yield Duty(cause, clearing.TYPE, clearing.start_ms, (clearing.section(operators(terms)),))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from consortium.agents.market.agree import Agreer
-from consortium.agents.market.duty import Done, Duty
+from consortium.agents.market.duty import Done, Duty, Given, contained
 from consortium.agents.market.readers import named
 from consortium.energy.certificates.issuing import Metering, Sold, consumed, issue
 from consortium.energy.certificates.ranges import Change
@@ -92,15 +92,15 @@ class Deliverer:
         sellers = [seller for point in points if (seller := self._view.subject_at(point, start_ms)) is not None]
         return sellers + [contract.frame.provider for contract in self._view.agreements.moving(subject)]
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """Agreements, deliveries, then certificates."""
         yield from self._agreer.due()
         homes, self._homes = self._homes, {}
         for key in homes:
-            yield from self._delivery(*key)
+            yield from contained(self._delivery(*key))
         producers, self._producers = self._producers, {}
         for key in producers:
-            yield from self._certificates(*key)
+            yield from contained(self._certificates(*key))
 
     def _delivery(self, subject: str, start_ms: int) -> Iterator[Duty]:
         view = self._view

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -37,6 +37,26 @@ def cause_key(cause: Cause) -> bytes:
     return encode(list(cause))
 
 
+@dataclass(frozen=True, slots=True)
+class Poisoned:
+    """Work that failed on what some member wrote. It is left alone, all else goes on: nobody may stop another's node by
+    a record that its code does not foresee.
+    """
+
+    error: Exception
+
+
+Given = Duty | Poisoned
+
+
+def contained(work: Iterator[Duty]) -> Iterator[Given]:
+    """The duties of one piece of work, up to where it fails."""
+    try:
+        yield from work
+    except Exception as error:  # noqa: BLE001 - whatever it is: it is told, and the next piece of work goes on
+        yield Poisoned(error)
+
+
 class Agent(Protocol):
     """One role of a node in the market. It keeps nothing that the view could not tell it again."""
 
@@ -44,7 +64,7 @@ class Agent(Protocol):
         """A fact was folded into the view: note what it may have made due."""
         ...
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """What has to be written now. Asked again after every fact and as time goes on; a duty whose record is on its
         way may be given again.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from consortium.agents.market.duty import Done, Duty
+from consortium.agents.market.duty import Done, Duty, Given, contained
 from consortium.energy.contracts.lifecycle import Contract, executes
 from consortium.energy.contracts.pricing import limit_prices
 from consortium.energy.contracts.terms import GridTerms, MandateTerms, MarketTerms, SupplyTerms
@@ -38,7 +38,7 @@ class Mandates:
         elif fact.type in _WATCHED:
             self._all = True
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """Orders for the sessions that are open and have none yet."""
         minute = self._view.now_ms // _MINUTE_MS
         everything, self._all, self._minute = self._all or minute != self._minute, False, minute
@@ -47,7 +47,7 @@ class Mandates:
             terms, home = mandate.terms, mandate.frame.customer
             mine = mandate.frame.provider == self._view.member and Party.parse(home).member == self._view.member
             if mine and isinstance(terms, MandateTerms) and (everything or home in homes):
-                yield from self._orders(mandate, terms)
+                yield from contained(self._orders(mandate, terms))
 
     def _orders(self, mandate: Contract, terms: MandateTerms) -> Iterator[Duty]:
         rules = self._view.market(terms.market, max(self._view.now_ms, mandate.frame.start_ms))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from consortium.agents.market.duty import Done, Duty
+from consortium.agents.market.duty import Done, Duty, Given, contained
 from consortium.agents.market.readers import market_members
 from consortium.energy.contracts.lifecycle import Contract
 from consortium.energy.contracts.terms import MarketTerms
@@ -24,7 +24,7 @@ class Gatekeeper:
     def see(self, fact: Fact) -> None:
         """Gates follow from time alone."""
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """A gate for each round whose time has come."""
         for contract in list(self._view.of_kind("market")):
             terms = contract.terms
@@ -33,7 +33,7 @@ class Gatekeeper:
                 and terms.lead == self._view.member
                 and contract.in_force_index is not None
             ):
-                yield from self._market(contract, terms)
+                yield from contained(self._market(contract, terms))
 
     def _market(self, contract: Contract, terms: MarketTerms) -> Iterator[Duty]:
         """Every session from the market's first on, orders or not: that nothing was traded is an outcome as well."""

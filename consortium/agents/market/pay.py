@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from consortium.agents.market.duty import Cause, Done, Duty
+from consortium.agents.market.duty import Cause, Done, Duty, Given, contained
 from consortium.agents.market.readers import named, operators, owner_and_member
 from consortium.energy import payments
 from consortium.energy.payloads.market import Funded, OrderDone, Reserve, TradeMoney, Verdict
@@ -57,13 +57,13 @@ class Payer:
         if fact.type == "gate":
             self._queue.append(partial(self._funded, fact))
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """The payments of what has come since."""
         self._on_way = {cause: None for cause in self._on_way if not self._done(cause)}
         if not self._on_way:
             self._ahead.clear()
         while self._queue:
-            yield from self._queue.popleft()()
+            yield from contained(self._queue.popleft()())
 
     # --- causes ----------------------------------------------------------------------------------------------
 
@@ -128,6 +128,8 @@ class Payer:
         if found is None:
             return
         statement, bill = found
+        if self._view.keeper(bill.customer) != self._view.member:
+            return  # a side reads it as well, and has nothing to pay or to refuse
         versions = self._view.statement_versions(bill.contract, bill.start_ms)
         paid = [n for n in versions if self._known(_bill_cause(bill, n))]
         if any(n > bill.version for n in paid):

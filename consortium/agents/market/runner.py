@@ -7,6 +7,7 @@ view is folded anew, and what is due and not on the ledger is written then.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -15,7 +16,7 @@ import structlog
 
 from consortium.agents.market.clear import Clearer
 from consortium.agents.market.deliver import Deliverer
-from consortium.agents.market.duty import Agent, Cause, Duty, cause_key
+from consortium.agents.market.duty import Agent, Cause, Duty, Poisoned, cause_key
 from consortium.agents.market.forecasts import Mandates
 from consortium.agents.market.gates import Gatekeeper
 from consortium.agents.market.pay import Payer
@@ -51,6 +52,7 @@ class MarketAgents:
         custody: KeyCustody,
         clock: Clock,
         ledger_time: Callable[[], int],
+        fault: Callable[[str], None],
     ) -> None:
         self.view = view
         self._party = party
@@ -58,6 +60,7 @@ class MarketAgents:
         self._writer = writer
         self._clock = clock
         self._ledger_time = ledger_time
+        self._fault = fault
         self._derive = lru_cache(65_536)(lambda cause: custody.derive_id(cause_key(cause)))
         self._agents: tuple[Agent, ...] = ()
         self._cursor = -1
@@ -139,12 +142,23 @@ class MarketAgents:
         if parse_header(arrived.held.header_bytes).author == self.view.member:
             self.view.own_ids.add(arrived.held.id)
             self._given.discard(arrived.held.id)
-        fact = self._open(arrived)
+        try:
+            self._tell(self._open(arrived))
+        except Exception as error:  # noqa: BLE001 - any member may have written it: it stops nobody's node
+            self._report(error)
+
+    def _tell(self, fact: Fact | None) -> None:
         if fact is None:
             return
         self.view.add(fact)
         for agent in self._agents:
             agent.see(fact)
+
+    def _report(self, error: Exception) -> None:
+        """Where it failed, but not the message: an exception's words may hold anything."""
+        frames = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)][-4:]
+        _log.error("a record that the market's code does not foresee", error=type(error).__name__, frames=frames)
+        self._fault(f"a record that this version does not foresee was left alone: {type(error).__name__}")
 
     def _open(self, arrived: Arrived) -> Fact | None:
         try:
@@ -165,6 +179,9 @@ class MarketAgents:
     async def _act(self) -> None:
         for agent in self._agents:
             for number, duty in enumerate(agent.due(), start=1):
+                if isinstance(duty, Poisoned):
+                    self._report(duty.error)
+                    continue
                 if not self._known(duty.cause):
                     self._given.add(self._derive(duty.cause))
                     self._queue.append(duty)

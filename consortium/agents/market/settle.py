@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from consortium.agents.market.bilaterals import bilateral_statements
-from consortium.agents.market.duty import Done, Duty
+from consortium.agents.market.duty import Done, Duty, Given, contained
 from consortium.agents.market.readers import named
-from consortium.agents.market.statement import Bill, statement
+from consortium.agents.market.statement import Bill, restatement, statement
 from consortium.energy.contracts.lifecycle import Contract, executes
 from consortium.energy.contracts.terms import BalanceTerms, SupplyTerms
+from consortium.energy.payloads.contracts import ContractStep
+from consortium.energy.payloads.market import Prices, Result
 from consortium.energy.payloads.settlement import Agreed, Delivery, Dispute, StatementPhysical, StatementTerms
 from consortium.energy.settlement import BALANCE, SUPPLY_PRICE, balance_lines, deliver, same_statements, supply_lines
 from consortium.energy.view.facts import Fact
@@ -27,25 +29,37 @@ class Settler:
         self._agreed: dict[tuple[bytes, int], None] = {}
         self._balances: dict[tuple[str, int], None] = {}
         self._compare: dict[StatementKey, None] = {}
+        self._accepted: dict[tuple[bytes, int, str], None] = {}
 
     def see(self, fact: Fact) -> None:
         """A delivery, and whatever a statement may have waited for."""
-        if fact.type == "delivery":
-            for delivery in fact.every(Delivery):
-                self._deliveries[delivery.subject, fact.start_ms] = None
-        elif fact.type == "agreed":
-            for said in fact.every(Agreed):
-                self._agreed[said.contract, fact.start_ms] = None
-                self._mark_sides(said)
-        elif fact.type in ("prices", "contract-step", "result"):
-            self._mark_all()
-        elif fact.type == "statement":
-            for part in fact.every(StatementPhysical):
-                self._compare[part.contract, part.start_ms, part.version] = None
+        for part in fact.parts:
+            match part:
+                case Delivery():
+                    self._deliveries[part.subject, fact.start_ms] = None
+                case Agreed():
+                    self._agreed[part.contract, fact.start_ms] = None
+                    self._mark_sides(part)
+                case Result():
+                    self._mark(fact.start_ms)
+                case Prices():
+                    self._mark()
+                case ContractStep():
+                    self._step(fact, part)
+                case StatementPhysical():
+                    self._compare[part.contract, part.start_ms, part.version] = None
+                case _:
+                    pass
 
-    def _mark_all(self) -> None:
+    def _step(self, fact: Fact, step: ContractStep) -> None:
+        self._mark()
+        if step.step == "accepted" and fact.speaks_for(step.by):
+            self._accepted[step.contract, step.start_ms, step.by] = None
+
+    def _mark(self, start_ms: int | None = None) -> None:
+        """All deliveries, or those of one interval."""
         for subject, meter in self._view.meters.items():
-            for start in meter.deliveries:
+            for start in meter.deliveries if start_ms is None else (start_ms,):
                 self._deliveries[subject, start] = None
 
     def _mark_sides(self, said: Agreed) -> None:
@@ -58,20 +72,23 @@ class Settler:
                 if side in self._view.meters:
                     self._deliveries[side, start] = None
 
-    def due(self) -> Iterable[Duty]:
+    def due(self) -> Iterable[Given]:
         """Statements of what was agreed and delivered, balances, disputes."""
         agreed, self._agreed = self._agreed, {}
         for contract_id, start_ms in agreed:
-            yield from bilateral_statements(self._view, contract_id, start_ms, self._done)
+            yield from contained(bilateral_statements(self._view, contract_id, start_ms, self._done))
         deliveries, self._deliveries = self._deliveries, {}
         for subject, start_ms in deliveries:
-            yield from self._supply(subject, start_ms)
+            yield from contained(self._supply(subject, start_ms))
         balances, self._balances = self._balances, {}
         for supplier, start_ms in balances:
-            yield from self._balance(supplier, start_ms)
+            yield from contained(self._balance(supplier, start_ms))
+        accepted, self._accepted = self._accepted, {}
+        for contract_id, start_ms, by in accepted:
+            yield from contained(self._accept(contract_id, start_ms, by))
         compare, self._compare = self._compare, {}
         for key in compare:
-            yield from self._dispute(key)
+            yield from contained(self._dispute(key))
 
     # --- supply ----------------------------------------------------------------------------------------------
 
@@ -91,7 +108,7 @@ class Settler:
             if Party.parse(by).member != self._view.member:
                 continue
             energy = self._own(subject, start_ms) if by == subject else (delivery.bought_wh, delivery.sold_back_wh)
-            if energy is None:
+            if energy is None or (by == subject and self._outdated(delivery, record_id, energy)):
                 continue
             bill = self._supply_bill(contract, contract.terms, delivery, record_id, energy, price)
             if not self._done(bill.cause(by)):
@@ -119,6 +136,12 @@ class Settler:
             causes=(record_id,),
             grid_fee=fee,
         )
+
+    def _outdated(self, delivery: Delivery, record_id: bytes, own: tuple[int, int]) -> bool:
+        """Whether a reading has come since that the grid operator did not know: its next delivery is waited for."""
+        meter, step = self._view.meter(delivery.subject), delivery.interval_s * 1000
+        newest = meter.newest(delivery.start_ms, delivery.start_ms + step)
+        return own != (delivery.bought_wh, delivery.sold_back_wh) and newest > meter.places[record_id]
 
     def _own(self, subject: str, start_ms: int) -> tuple[int, int] | None:
         """What a home says that it took and gave, by its own meter, trades and agreements, whatever was delivered."""
@@ -170,6 +193,18 @@ class Settler:
         return any(True for _ in self._view.agreements.moving(party))
 
     # --- disputes --------------------------------------------------------------------------------------------
+
+    def _accept(self, contract_id: bytes, start_ms: int, by: str) -> Iterator[Duty]:
+        """Who accepted the other side's figures says the same as it: so both are equal, and it is paid."""
+        contract = self._view.contract(contract_id)
+        versions = self._view.statement_versions(contract_id, start_ms)
+        if contract is None or by not in contract.sides or Party.parse(by).member != self._view.member or not versions:
+            return
+        sides = self._view.statements.get((contract_id, start_ms, versions[-1]), {})
+        other = next((fact for side, fact in sides.items() if side != by), None)
+        cause = ("accepted", contract_id, start_ms, versions[-1], by)
+        if by in sides and other is not None and not self._done(cause):
+            yield restatement(self._view, contract, other.parts, by, cause)
 
     def _dispute(self, key: StatementKey) -> Iterator[Duty]:
         contract = self._view.contract(key[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from consortium.agents.market.duty import Cause, Duty
 from consortium.agents.market.readers import named
 from consortium.energy.contracts.lifecycle import Contract
 from consortium.energy.contracts.terms import BalanceTerms
+from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.settlement import Line, StatementMoney, StatementPhysical, StatementTerms
 from consortium.energy.view.view import View
 
@@ -79,3 +81,15 @@ def _keeper(view: View, contract: Contract) -> str:
         if keeper is not None:
             return keeper
     return contract.frame.provider
+
+
+def restatement(view: View, contract: Contract, other: Sequence[Part], by: str, cause: Cause) -> Duty:
+    """The other side's statement as one's own: who accepts its figures says the same, and the two are equal then."""
+    sides = named(*contract.sides)
+    readers = {
+        StatementPhysical.PART: (*sides, *view.grid_operators),
+        StatementTerms.PART: sides,
+        StatementMoney.PART: (*sides, *named(_keeper(view, contract))),
+    }
+    sections = tuple(part.model_copy(update={"by": by}).section(readers[part.PART]) for part in other)
+    return Duty(cause, StatementPhysical.TYPE, other[0].start_ms, sections)

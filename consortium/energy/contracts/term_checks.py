@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from consortium.energy.contracts.tariffs import Indexed, TimeOfUse
 from consortium.energy.contracts.terms import MandateTerms, MarketTerms, PpaTerms, SupplyTerms, Terms
+from consortium.energy.groups import Rule
 from consortium.energy.zones import MINUTES
 from consortium.errors import InvalidRequest
 
@@ -83,6 +84,10 @@ def _market(terms: MarketTerms) -> None:
         refuse("operators, settlement agent and grid operator are in the market", "terms.members")
     if (terms.mechanism == "continuous") != (terms.round_s > 0):
         refuse("a continuous market, and no other, has rounds", "terms.round_s")
+    try:
+        Rule(terms.group_k, terms.group_share_percent)
+    except InvalidRequest as error:
+        refuse(str(error), "terms.group_k", error.hint)
 
 
 def _bounds(low: int, high: int) -> None:

@@ -15,6 +15,11 @@ from consortium.energy.market.settings import MandateLimits, MarketSettings
 from consortium.energy.payloads.market import Order, Side
 from consortium.model.names import Party
 
+MAX_WH = 1 << 36
+"""More than 68 GWh in one order is a wrong unit; the sum of a hundred thousand such orders still fits its field."""
+MAX_VALUE = 1 << 56
+"""Micro-units that an order can come to: a trade's value and fee fit their fields."""
+
 
 class OrderRefusal(StrEnum):
     """Why an order takes no part. Stable words: they stand in `order-result` records and in the API."""
@@ -28,6 +33,7 @@ class OrderRefusal(StrEnum):
     LATE = "late"  # ordered after the gate
     MIN_WH = "min-wh"
     PRICE = "price"  # outside the market's bounds
+    TOO_LARGE = "too-large"  # no energy or money of that size can be written down
     SUSPENDED = "suspended"  # the owner, or its member
     MANDATE = "mandate"  # there is no such mandate in force for this owner and market
     MANDATE_WH = "mandate-wh"
@@ -120,6 +126,8 @@ def _judge_bounds(order: Order, terms: MarketSettings, suspended: Container[str]
         return OrderRefusal.MIN_WH
     if not terms.price_min <= order.price <= terms.price_max:
         return OrderRefusal.PRICE
+    if order.wh > MAX_WH or order.wh * (abs(order.price) + abs(terms.highest_fee(order.area))) > MAX_VALUE:
+        return OrderRefusal.TOO_LARGE
     return ""
 
 

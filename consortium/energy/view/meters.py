@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from consortium.energy.payloads.metering import MeterReading
 from consortium.energy.payloads.settlement import Certificate, Delivery
 from consortium.energy.readings import Metered, readings_in_force
+from consortium.energy.zones import HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,15 @@ class Meter:
 
     readings: dict[int, list[ReadingSeen]] = field(default_factory=dict)
     deliveries: dict[int, list[tuple[bytes, Delivery]]] = field(default_factory=dict)
+    places: dict[bytes, int] = field(default_factory=dict)
+    """Tree index of each delivery's record."""
     certificates: dict[int, list[tuple[bytes, Certificate]]] = field(default_factory=dict)
+
+    def newest(self, start_ms: int, end_ms: int) -> int:
+        """The tree index of the newest reading that reaches into a stretch of time; -1 without one."""
+        hour_ms = start_ms - start_ms % HOUR_MS
+        starts = range(hour_ms, end_ms, 900_000)
+        return max((seen.index for start in starts for seen in self.readings.get(start, ())), default=-1)
 
     def counting(self, start_ms: int) -> list[tuple[int, Metered]]:
         """Of each length in seconds the reading of the interval from `start_ms` on that counts."""

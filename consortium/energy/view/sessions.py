@@ -100,7 +100,7 @@ def _funded(session: Session, _: Fact, funded: Funded) -> None:
 
 
 def _clearing(session: Session, fact: Fact, clearing: Clearing) -> None:
-    session.clearings.setdefault(clearing.gate, {}).setdefault(clearing.by, (fact.id, clearing))
+    session.clearings.setdefault(clearing.gate, {})[clearing.by] = (fact.id, clearing)  # the last word counts
 
 
 def _difference(session: Session, fact: Fact, difference: Difference) -> None:

@@ -16,6 +16,7 @@ from consortium.energy.contracts.pricing import price_at
 from consortium.energy.contracts.quantities import fits
 from consortium.energy.contracts.tariffs import Indexed
 from consortium.energy.contracts.terms import MarketTerms, SupplyTerms, WalletTerms, parse_terms
+from consortium.energy.metering import MAX_WH_PER_HOUR
 from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.market import Clearing, Order, Prices, Reserve, TradePoints
 from consortium.energy.payloads.metering import MeterReading
@@ -29,8 +30,8 @@ from consortium.energy.payloads.settlement import (
     StatementPhysical,
     StatementTerms,
 )
-from consortium.energy.view.agreements import Agreements
 from consortium.energy.settlement import same_statements
+from consortium.energy.view.agreements import Agreements
 from consortium.energy.view.facts import Fact
 from consortium.energy.view.meters import Meter, ReadingSeen
 from consortium.energy.view.sessions import Session, Trade
@@ -159,7 +160,7 @@ class View:
 
     def _reading(self, fact: Fact) -> None:
         reading = fact.find(MeterReading)
-        if reading is not None and fact.speaks_for(reading.subject):
+        if reading is not None and fact.speaks_for(reading.subject) and _is_plausible(reading):
             seen = ReadingSeen(fact.id, fact.index, reading)
             self.meter(reading.subject).readings.setdefault(reading.start_ms, []).append(seen)
 
@@ -170,6 +171,7 @@ class View:
         versions = self.meter(delivery.subject).deliveries.setdefault(delivery.start_ms, [])
         if delivery.version == len(versions) + 1:
             versions.append((fact.id, delivery))
+            self.meter(delivery.subject).places[fact.id] = fact.index
 
     def _agreed(self, fact: Fact) -> None:
         agreed = fact.find(Agreed)
@@ -418,3 +420,9 @@ class View:
                 if known is None or not known.final:
                     return False
         return True
+
+
+def _is_plausible(reading: MeterReading) -> bool:
+    """The limits that a node sets to what is submitted to it, for what other nodes let through."""
+    limit = MAX_WH_PER_HOUR * reading.interval_s // 3600
+    return reading.interval_s in (900, 1800, 3600) and max(reading.load_wh, reading.pv_wh) <= limit
