@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -56,9 +57,8 @@ class Hand:
     def record(self, subject: str = SUBJECT, *, load_wh: int = 100, created_ms: int | None = None) -> SealedRecord:
         """A reading, sealed as an honest node would."""
         data = {"subject": subject, "interval_start": "2017-06-15T10:00:00Z", "load_wh": load_wh}
-        sections = Reading.model_validate(data).sections(
-            tuple(Party(m.name) for m in self.genesis.with_role("grid-operator"))
-        )
+        grid = tuple(Party(m.name) for m in self.genesis.with_role("grid-operator"))
+        sections = Reading.model_validate(data).sections(SimpleNamespace(grid_operators=grid))
         return self.seal(sections, created_ms=created_ms)
 
     def sealed(self, plaintext: bytes, *readers: str) -> SealedRecord:

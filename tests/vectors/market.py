@@ -37,7 +37,7 @@ CAUSES: tuple[Cause, ...] = (
     ("order", record("mandate"), T0),
     ("gate", "local", T0, 0),
     ("funded", GATE),
-    ("clearing", GATE),
+    ("clearing", GATE, sha("clearing")),
     ("difference", GATE, record("theirs")),
     ("difference", GATE, b"trades"),
     ("trade", GATE, 0),
@@ -50,6 +50,7 @@ CAUSES: tuple[Cause, ...] = (
     ("delivery", HOME, T0, 1),
     ("statement", SUPPLY, T0, 1, HOME),
     ("dispute", SUPPLY, T0, 1, HOME),
+    ("accepted", SUPPLY, T0, 1, HOME),
     ("certificate", OTHER, T0, 0),
 )
 
