@@ -25,7 +25,7 @@ from typing import Any
 
 from consortium.agents.market.clear import Clearer
 from consortium.agents.market.deliver import Deliverer
-from consortium.agents.market.duty import Cause, Duty, cause_key
+from consortium.agents.market.duty import Cause, Duty, Poisoned, cause_key
 from consortium.agents.market.forecasts import Mandates
 from consortium.agents.market.gates import Gatekeeper
 from consortium.agents.market.pay import Payer
@@ -146,6 +146,8 @@ class Node:
             return
         for agent in self.agents:
             for duty in agent.due():
+                if isinstance(duty, Poisoned):
+                    raise duty.error  # the runner would leave it alone: here nothing may fail unseen
                 if not self._known(duty.cause):
                     self.given.add(self._id(duty.cause))
                     self.outbox.append(self.world.forge(self.member, duty))

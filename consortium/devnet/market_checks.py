@@ -33,7 +33,7 @@ async def _contracts(seen: Seen) -> tuple[bool, str]:
     supply = next(one for one in found if one["frame"]["kind"] == "supply")
     grid = await day.calls.get("gridco", f"/v1/records/{supply['id']}")
     hidden = "physical" in grid["data"] and "terms" not in grid["data"] and "terms" in supply
-    return held and hidden, f"{count} of {len(day.homes)} homes, both sides signed; the grid operator reads no price"
+    return held and hidden, f"{count} of {len(day.homes)} homes, both sides signed; the grid operator reads no terms"
 
 
 async def _cleared(seen: Seen) -> tuple[bool, str]:
@@ -91,6 +91,8 @@ async def _replayed(seen: Seen) -> tuple[bool, str]:
     path = seen.net.directory / "book.json"
     path.write_text(json.dumps(book), "utf-8")
     equal = await _command("market", "replay", str(path))
+    if not book["orders"]:
+        return equal == 0, "nothing was ordered on that day: an empty book clears to nothing"
     changed = seen.net.directory / "book-changed.json"
     changed.write_text(json.dumps(_changed(book)), "utf-8")
     refused = await _command("market", "replay", str(changed))
@@ -101,9 +103,8 @@ async def _replayed(seen: Seen) -> tuple[bool, str]:
 def _changed(book: Mapping[str, Any]) -> dict[str, Any]:
     """The book with one bit of an order's key flipped: it opens to nothing that was committed to."""
     orders = [dict(order) for order in book["orders"]]
-    if orders:
-        key = orders[0]["key"]
-        orders[0]["key"] = f"{int(key[0], 16) ^ 1:x}" + key[1:]
+    key = orders[0]["key"]
+    orders[0]["key"] = f"{int(key[0], 16) ^ 1:x}" + key[1:]
     return {**book, "orders": orders}
 
 
