@@ -79,6 +79,20 @@ def end(
     _step(url, contract, "ended", by, effective, id, timeout, reason=reason)
 
 
+@app.command()
+def accept(
+    contract: Contract,
+    url: Url,
+    by: By,
+    interval: Annotated[str, typer.Option(help="Start of the interval in dispute (RFC 3339).")],
+    reason: Reason = None,
+    id: Id = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Accept the other side's figures of an interval in dispute: they are paid, and the dispute is over."""
+    _step(url, contract, "accepted", by, interval, id, timeout, reason=reason)
+
+
 def _step(
     url: str,
     contract: str,
