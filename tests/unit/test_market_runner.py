@@ -10,6 +10,7 @@ from consortium.agents.market.duty import Duty, Poisoned, contained
 from consortium.agents.market.runner import MarketAgents
 from consortium.energy.payloads.metering import MeterReading
 from consortium.energy.view.view import View
+from consortium.errors import UnknownParty
 from consortium.model.names import Party
 from consortium.model.records import DraftSection
 from consortium.ports import Arrived
@@ -113,3 +114,37 @@ def test_contained_work_gives_what_it_had_and_says_that_it_failed():
     first, last = contained(work())
     assert first == duty(0)
     assert isinstance(last, Poisoned)
+
+
+async def test_what_cannot_be_sealed_is_given_up_and_the_rest_is_written(world, monkeypatch):
+    start = world.writer.start
+
+    def refuse(draft, type, start_ms):
+        if draft.id == world.agents._derive(("test", 1)):
+            raise UnknownParty("secret words")
+        return start(draft, type, start_ms)
+
+    monkeypatch.setattr(world.writer, "start", refuse)
+    agent = SimpleNamespace(see=lambda fact: None, due=lambda: [duty(n) for n in range(3)])
+    world.agents._agents = (agent,)
+    await world.agents._act()
+    await world.agents._act()
+    assert len(world.writer.drafts) == 2
+    assert world.agents.waiting == 2
+    assert not world.agents._broken
+    [sentence] = world.faults
+    assert "UnknownParty" in sentence
+    assert "secret" not in sentence
+
+
+async def test_after_a_payment_that_cannot_be_sealed_all_is_folded_anew_without_it(world, monkeypatch):
+    def refuse(draft, type, start_ms):
+        raise UnknownParty("secret words")
+
+    monkeypatch.setattr(world.writer, "start", refuse)
+    payment = Duty(("payment", 1), "payment", T0, (DraftSection("x", b"\xa0", (Party("nobody"),)),))
+    world.agents._agents = (SimpleNamespace(see=lambda fact: None, due=lambda: [payment]),)
+    await world.agents._act()
+    assert world.agents._broken
+    world.agents._begin()
+    assert world.agents._on_ledger(("payment", 1))

@@ -48,15 +48,16 @@ class Deliverer:
             for subject in list(self._view.meters):
                 self._mark(subject, fact.start_ms)
         elif fact.type == "contract-step":
-            self._mark_all()
+            self._mark_touched(fact)
         elif fact.type == "agreed":
             self._mark_sides(fact)
         elif fact.type in ("delivery", "certificate"):
             self._mark_producers(fact)
 
-    def _mark_all(self) -> None:
-        for subject, meter in self._view.meters.items():
-            for start in meter.readings:
+    def _mark_touched(self, fact: Fact) -> None:
+        contract = self._view.changed_by(fact)
+        for subject in self._view.touched_by(contract) if contract is not None else ():
+            for start in self._view.meter(subject).readings:
                 self._mark_hour(subject, start)
 
     def _mark_hour(self, subject: str, start_ms: int) -> dict[Key, None]:

@@ -43,13 +43,13 @@ class Payer:
             match part:
                 case Deposit() if fact.author == self._view.member:
                     self._queue.append(partial(self._deposit, fact, part))
-                case Reserve():
+                case Reserve() if fact.speaks_for(part.owner):
                     self._queue.append(partial(self._verdict, fact, part))
                 case TradeMoney():
                     self._queue.append(partial(self._trade, fact, part))
                 case OrderDone():
                     self._queue.append(partial(self._release, fact, part))
-                case StatementMoney() if self._agreed(part.contract, part.start_ms, part.version) is not None:
+                case StatementMoney() if self._agreed(part, part.version) is not None:
                     # Due with its second statement, not the first: what came between goes before it on every replica.
                     self._queue.append(partial(self._bill, part))
                 case _:
@@ -79,9 +79,9 @@ class Payer:
         cause: Cause = ("payment", fact.id)
         if rules is None or rules.settlement_agent != self._view.member or self._known(cause):
             return
-        right = fact.speaks_for(reserve.owner) and reserve.currency == rules.currency
+        right = reserve.currency == rules.currency
         moves = payments.reserve_moves(reserve.owner, fact.id, reserve.amount) if reserve.amount else {}
-        paid = self._book(fact.start_ms, moves) if right else Refused(reserve.owner, "not the owner's member")
+        paid = self._book(fact.start_ms, moves) if right else Refused(reserve.owner, "another currency")
         verdict = Verdict(
             start_ms=fact.start_ms,
             market=reserve.market,
@@ -109,14 +109,34 @@ class Payer:
         buyer = self._account(trade.buyer)
         if rules is None or buyer is None:
             return
-        if (rules.settlement_agent, rules.lead, rules.grid_operator) == (self._view.member, fact.author, trade.grid):
+        right = (rules.settlement_agent, rules.lead, rules.grid_operator) == (
+            self._view.member,
+            fact.author,
+            trade.grid,
+        )
+        if right and (self._known(("payment", fact.id)) or self._covered(fact, trade, buyer)):
             moves = payments.trade_moves(trade, fact.id, buyer)
             yield from self._pay(("payment", fact.id), fact.start_ms, moves, again=partial(self._trade, fact, trade))
+
+    def _covered(self, fact: Fact, trade: TradeMoney, buyer: Account) -> bool:
+        """Whether the buyer itself set that much aside for this bid: no lead's word alone takes money from anybody."""
+        if not self._ordered(trade.market, fact.start_ms, trade.bid, trade.buyer) or trade.currency != buyer.currency:
+            return False
+        return trade.value + trade.fee <= buyer.reserved.get(trade.bid, 0)
+
+    def _ordered(self, market: str, start_ms: int, bid: bytes, owner: str) -> bool:
+        """Whether that is a bid of that owner in this very session."""
+        session = self._view.sessions.get((market, start_ms))
+        ordered = session.orders.get(bid) if session is not None else None
+        reserve = ordered.find(Reserve) if ordered is not None else None
+        return reserve is not None and reserve.owner == owner
 
     def _release(self, fact: Fact, done: OrderDone) -> Iterator[Duty]:
         rules = self._view.market(done.market, fact.start_ms)
         account = self._account(done.owner)
         if rules is None or account is None or rules.lead != fact.author:
+            return
+        if not self._ordered(done.market, fact.start_ms, done.order, done.owner):
             return
         moves = payments.release_moves(account, done.order)
         if moves and rules.settlement_agent == self._view.member:
@@ -124,7 +144,7 @@ class Payer:
 
     def _bill(self, money: StatementMoney) -> Iterator[Duty]:
         """Pay once both sides say the same; a later version takes the earlier payment back and pays anew."""
-        found = self._agreed(money.contract, money.start_ms, money.version)
+        found = self._agreed(money, money.version)
         if found is None:
             return
         statement, bill = found
@@ -137,20 +157,27 @@ class Payer:
         self._unpaid = {cause: work for cause, work in self._unpaid.items() if not _older(cause, bill)}
         moves = self._moves(bill, statement)
         before = [n for n in paid if n < bill.version]
-        earlier = self._agreed(bill.contract, bill.start_ms, before[-1]) if before else None
+        earlier = self._agreed(bill, before[-1]) if before else None
         if earlier is not None:
             moves = payments.correction_moves(self._moves(earlier[1], earlier[0]), moves)
         cause = _bill_cause(bill, bill.version)
         yield from self._pay(cause, bill.start_ms, moves, again=partial(self._bill, money))
 
-    def _agreed(self, contract: bytes, start_ms: int, version: int) -> tuple[bytes, StatementMoney] | None:
-        """The customer's statement, if the provider's says the same and the two own the accounts."""
-        sides = self._view.statements.get((contract, start_ms, version), {})
+    def _agreed(self, money: StatementMoney, version: int) -> tuple[bytes, StatementMoney] | None:
+        """The customer's statement, if the provider's says the same and the two own the accounts.
+
+        Only of the accounts that `money` names: others may write statements with the same contract's id.
+        """
+        sides = self._view.statements.get((money.contract, money.start_ms, version), {})
         bills = {by: (fact.id, bill) for by, fact in sides.items() if (bill := fact.find(StatementMoney)) is not None}
         for by, (record_id, bill) in bills.items():
+            if (bill.customer, bill.provider) != (money.customer, money.provider):
+                continue
             customer, provider = self._account(bill.customer), self._account(bill.provider)
             if customer is None or provider is None or by != customer.owner or bill.currency != customer.currency:
                 continue
+            if min(bill.grid_fee, bill.local_fee) < 0:
+                continue  # whom they name as the grid signs nothing: it may be given money, and loses none
             other = bills.get(provider.owner)
             if other is not None and other[0] != record_id and _same(bill, other[1]):
                 return record_id, bill
@@ -213,7 +240,8 @@ class Payer:
 
 
 def _bill_cause(bill: StatementMoney, version: int) -> Cause:
-    return ("payment", bill.contract, bill.start_ms, version)
+    """By its accounts too: who names another's contract pays a bill of its own, and not that one."""
+    return ("payment", bill.contract, bill.start_ms, bill.customer, bill.provider, version)
 
 
 def _older(cause: Cause, bill: StatementMoney) -> bool:

@@ -21,6 +21,7 @@ from consortium.agents.market.forecasts import Mandates
 from consortium.agents.market.gates import Gatekeeper
 from consortium.agents.market.pay import Payer
 from consortium.agents.market.settle import Settler
+from consortium.energy.payloads.money import Entry
 from consortium.energy.view.facts import Fact, fact_of
 from consortium.energy.view.view import View
 from consortium.errors import CommitmentMismatch, IdConflict, NotReady, StoreUnavailable
@@ -66,6 +67,8 @@ class MarketAgents:
         self._cursor = -1
         self._height = 0
         self._given: set[bytes] = set()
+        self._hopeless: set[bytes] = set()
+        """Ids of what cannot be written, whatever is tried: they count as done until the node starts again."""
         self._queue: deque[Duty] = deque()
         self._wake = asyncio.Event()
         self._broken = False
@@ -170,11 +173,12 @@ class MarketAgents:
     # --- acting ----------------------------------------------------------------------------------------------
 
     def _on_ledger(self, cause: Cause) -> bool:
-        return self._derive(cause) in self.view.own_ids
+        record_id = self._derive(cause)
+        return record_id in self.view.own_ids or record_id in self._hopeless
 
     def _known(self, cause: Cause) -> bool:
         record_id = self._derive(cause)
-        return record_id in self.view.own_ids or record_id in self._given
+        return record_id in self.view.own_ids or record_id in self._given or record_id in self._hopeless
 
     async def _act(self) -> None:
         for agent in self._agents:
@@ -204,9 +208,22 @@ class MarketAgents:
             except IdConflict:
                 self._broken = True
                 return
+            except Exception as error:  # noqa: BLE001 - a stranger among its readers, say: it stops nobody's node
+                self._give_up(duty, record_id, error)
+                continue
             self._queue.popleft()
             self._flying += 1
             ticket.applied.add_done_callback(self._settled)
+
+    def _give_up(self, duty: Duty, record_id: bytes, error: Exception) -> None:
+        """What cannot be sealed is left alone. Of a payment others may follow in the chains: all is folded anew."""
+        self._report(error)
+        self._queue.popleft()
+        self._given.discard(record_id)
+        self._hopeless.add(record_id)
+        if duty.type == Entry.TYPE:
+            self._broken = True
+            self._wake.set()
 
     def _settled(self, applied: asyncio.Future[Applied | AlreadyKnown]) -> None:
         """A record of ours is on the ledger, or something is not as we thought: then all is folded anew."""

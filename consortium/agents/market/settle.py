@@ -28,6 +28,7 @@ class Settler:
         self._deliveries: dict[tuple[str, int], None] = {}
         self._agreed: dict[tuple[bytes, int], None] = {}
         self._balances: dict[tuple[str, int], None] = {}
+        self._unpriced: dict[tuple[str, int], None] = {}
         self._compare: dict[StatementKey, None] = {}
         self._accepted: dict[tuple[bytes, int, str], None] = {}
 
@@ -43,7 +44,7 @@ class Settler:
                 case Result():
                     self._mark(fact.start_ms)
                 case Prices():
-                    self._mark()
+                    self._published(part)
                 case ContractStep():
                     self._step(fact, part)
                 case StatementPhysical():
@@ -51,16 +52,28 @@ class Settler:
                 case _:
                     pass
 
+    def _published(self, prices: Prices) -> None:
+        """What was delivered in the intervals that have a price now, and the balances that waited for one."""
+        step = prices.interval_s * 1000
+        starts = set(range(prices.start_ms, prices.start_ms + len(prices.values) * step, step))
+        for subject, meter in self._view.meters.items():
+            for start in starts & meter.deliveries.keys():
+                self._deliveries[subject, start] = None
+        self._balances.update(self._unpriced)
+        self._unpriced.clear()
+
     def _step(self, fact: Fact, step: ContractStep) -> None:
-        self._mark()
+        contract = self._view.changed_by(fact)
+        for subject in self._view.touched_by(contract) if contract is not None else ():
+            for start in self._view.meter(subject).deliveries:
+                self._deliveries[subject, start] = None
         if step.step == "accepted" and fact.speaks_for(step.by):
             self._accepted[step.contract, step.start_ms, step.by] = None
 
-    def _mark(self, start_ms: int | None = None) -> None:
-        """All deliveries, or those of one interval."""
-        for subject, meter in self._view.meters.items():
-            for start in meter.deliveries if start_ms is None else (start_ms,):
-                self._deliveries[subject, start] = None
+    def _mark(self, start_ms: int) -> None:
+        """The deliveries of an interval."""
+        for subject in self._view.meters:
+            self._deliveries[subject, start_ms] = None
 
     def _mark_sides(self, said: Agreed) -> None:
         """A home's own statement, and the balance of a side that answers for itself, wait for what was agreed."""
@@ -167,6 +180,8 @@ class Settler:
             return
         length = view.interval_s(party, start_ms)
         price, agreed = view.series.get(terms.series, {}).get(start_ms), self._agreed_by(party, start_ms, length)
+        if price is None:
+            self._unpriced[party, start_ms] = None
         found = [view.meter(home).delivery(start_ms) for home in view.supplied(party, start_ms)]
         known = [delivery for one in found if one is not None for delivery in one[1:]]
         if price is None or agreed is None or len(known) != len(found) or not (known or self._moves(party)):

@@ -81,6 +81,11 @@ def _roles(frame: ContractFrame, terms: Terms, grid_operators: frozenset[str]) -
         refuse("a grid contract names the point and its area", "frame.point" if frame.point is None else "frame.area")
     if isinstance(terms, MarketTerms) and not {frame.provider, frame.customer} <= set(terms.operators):
         refuse("both sides of a market's rules are its operators", "frame.provider")
+    alone = frame.kind == "market" and frame.provider == frame.customer
+    if alone and grid_operators and frame.provider not in grid_operators:
+        refuse("nobody opens a market alone, but who runs the grid", "frame.customer", "let another operator sign")
+    if isinstance(terms, WalletTerms) and "@" in terms.account and terms.account != frame.customer:
+        refuse("an account that bears a party's name is that party's", "terms.account")
     if isinstance(terms, WalletTerms) and frame.proposer != frame.provider and terms.credit_limit:
         refuse("credit is offered by who keeps the account", "terms.credit_limit", "let the provider propose")
 

@@ -78,10 +78,14 @@ class Line(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    clause: str
+    clause: Annotated[str, Field(max_length=64)]
     wh: int
     price: Price
     amount: Amount
+
+
+Lines = Annotated[tuple[Line, ...], Field(max_length=100)]
+"""So few that two sides' lines fit into one record: a dispute repeats both."""
 
 
 class StatementTerms(Part):
@@ -92,10 +96,10 @@ class StatementTerms(Part):
     contract: RecordId
     by: PartyText
     version: Version
-    lines: tuple[Line, ...]
+    lines: Lines
     amount: Amount
     currency: Currency
-    causes: tuple[RecordId, ...] = ()
+    causes: Annotated[tuple[RecordId, ...], Field(max_length=1000)] = ()
 
 
 class StatementMoney(Part):
@@ -130,8 +134,8 @@ class Dispute(Part):
     version: Version
     statements: tuple[RecordId, RecordId]
     by: PartyText
-    provider: tuple[Line, ...]
-    customer: tuple[Line, ...]
+    provider: Lines
+    customer: Lines
     where: Text
 
 

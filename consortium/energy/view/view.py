@@ -15,7 +15,7 @@ from consortium.energy.contracts.lifecycle import Contract
 from consortium.energy.contracts.pricing import price_at
 from consortium.energy.contracts.quantities import fits
 from consortium.energy.contracts.tariffs import Indexed
-from consortium.energy.contracts.terms import MarketTerms, SupplyTerms, WalletTerms, parse_terms
+from consortium.energy.contracts.terms import MarketTerms, SupplyTerms, Terms, WalletTerms, parse_terms
 from consortium.energy.metering import MAX_WH_PER_HOUR
 from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.market import Clearing, Order, Prices, Reserve, TradePoints
@@ -55,6 +55,7 @@ class View:
         self.grid_operators = tuple(Party(m.name) for m in genesis.with_role("grid-operator"))
         self.compliance = tuple(Party(m.name) for m in genesis.with_role("compliance"))
         self._grid = {party.member for party in self.grid_operators}
+        self._members = {member.name for member in genesis.members}
         self._folds = {
             "contract": self._contract,
             "contract-step": self._step,
@@ -94,6 +95,9 @@ class View:
         self.agreements = Agreements(self.contracts, self.signed_ms)
         self._by_customer: dict[tuple[str, str], list[bytes]] = {}
         self._by_kind: dict[str, list[bytes]] = {}
+        self._signed: dict[tuple[str, str], list[bytes]] = {}
+        self._signed_by_kind: dict[str, list[bytes]] = {}
+        """The same without what is only proposed: anybody may propose anything to anybody, and any number of it."""
         self._keepers: dict[str, str] = {}
         self._by_point: dict[tuple[str, int], list[tuple[Trade, int]]] = {}
         self._versions: dict[tuple[bytes, int], set[int]] = {}
@@ -111,6 +115,8 @@ class View:
         frame, section = fact.find(ContractFrame), fact.find(ContractTerms)
         if frame is None or fact.id in self.contracts or not self._may_provide(frame):
             return
+        if frame.provider == frame.customer and frame.kind not in ("market", "wallet"):
+            return  # nobody sells to itself: what it got would come from nobody
         terms = None
         if section is not None:
             try:
@@ -118,7 +124,7 @@ class View:
             except InvalidRequest:
                 return
         found = lifecycle.propose(fact.id, fact.index, fact.author, frame, terms, section.currency if section else None)
-        if isinstance(found, str) or (terms is not None and not fits(frame, terms)):
+        if isinstance(found, str) or (terms is not None and not (fits(frame, terms) and self._may_agree(frame, terms))):
             return
         self.contracts[fact.id] = found
         self.agreements.propose(found)
@@ -136,8 +142,22 @@ class View:
             return frame.provider == Party.parse(frame.customer).member
         return True
 
+    def _may_agree(self, frame: ContractFrame, terms: Terms) -> bool:
+        """A market binds others than its sides: nobody opens one alone, but who runs the grid. An account that bears a
+        party's name is that party's.
+        """
+        if isinstance(terms, MarketTerms):
+            sides, named = {frame.provider, frame.customer}, {terms.settlement_agent, terms.grid_operator}
+            together = len(sides) > 1 or frame.provider in self._grid
+            return together and sides <= set(terms.operators) and {*terms.operators, *named} <= set(terms.members)
+        if isinstance(terms, WalletTerms) and ("@" in terms.account or terms.account in self._members):
+            return terms.account == frame.customer
+        return True
+
     def _countersigned(self, contract: Contract, fact: Fact) -> None:
         self.signed_ms[contract.id] = fact.time_ms
+        self._signed.setdefault((contract.frame.kind, contract.frame.customer), []).append(contract.id)
+        self._signed_by_kind.setdefault(contract.frame.kind, []).append(contract.id)
         terms = contract.terms
         if isinstance(terms, WalletTerms):
             account = Account(terms.account, contract.frame.customer, contract.currency or "", terms.credit_limit)
@@ -192,6 +212,9 @@ class View:
 
     def _statement(self, fact: Fact) -> None:
         part = fact.find(StatementMoney) or fact.find(StatementPhysical) or fact.find(StatementTerms)
+        contract = self.contracts.get(part.contract) if part is not None else None
+        if contract is not None and part is not None and contract.side_of(part.by) is None:
+            return  # whoever knows the contract listens to its sides; the settlement agent knows the accounts' owners
         if part is not None and fact.speaks_for(part.by):
             key = (part.contract, part.start_ms, part.version)
             self._versions.setdefault(key[:2], set()).add(part.version)
@@ -258,10 +281,13 @@ class View:
             self._session(fact)
 
     def _by_lead(self, fact: Fact) -> bool:
-        """Whether the market's lead wrote it; who may not read the rules takes the word of who sealed it to them."""
+        """Whether the market's lead wrote it; who may not read the rules takes the word of who sealed it to them.
+
+        Not of a trade: it moves a home's position, and all its readers are in the market.
+        """
         name = getattr(fact.parts[0], "market", None)
         rules = self.market(name, fact.start_ms) if name else None
-        return rules is None or rules.lead == fact.author
+        return fact.type != "trade" if rules is None else rules.lead == fact.author
 
     def _funded(self, fact: Fact) -> None:
         name = getattr(fact.parts[0], "market", None)
@@ -298,8 +324,7 @@ class View:
 
     def market_contracts(self, at_ms: int) -> Iterator[Contract]:
         """The contracts of all markets in force at a time."""
-        for contract_id in self._by_kind.get("market", ()):
-            contract = self.contracts[contract_id]
+        for contract in self._signed_of_kind("market"):
             if isinstance(contract.terms, MarketTerms) and lifecycle.executes(contract, at_ms):
                 yield contract
 
@@ -326,7 +351,11 @@ class View:
 
     def in_force(self, kind: str, customer: str, at_ms: int) -> Contract | None:
         """The customer's contract of that kind in force at a time, as far as this node may know."""
-        return lifecycle.in_force(self.contracts_of(kind, customer), kind, customer, at_ms)
+        signed = tuple(self.contracts[key] for key in self._signed.get((kind, customer), ()))
+        return lifecycle.in_force(signed, kind, customer, at_ms)
+
+    def _signed_of_kind(self, kind: str) -> Iterator[Contract]:
+        return (self.contracts[key] for key in self._signed_by_kind.get(kind, ()))
 
     def of_kind(self, kind: str) -> Iterator[Contract]:
         """All contracts of a kind."""
@@ -358,8 +387,24 @@ class View:
 
     def subject_at(self, point: str, at_ms: int) -> str | None:
         """Whose grid point it is."""
-        found = (c for c in self.of_kind("grid") if c.frame.point == point and lifecycle.executes(c, at_ms))
+        found = (c for c in self._signed_of_kind("grid") if c.frame.point == point and lifecycle.executes(c, at_ms))
         return next((contract.frame.customer for contract in found), None)
+
+    def changed_by(self, fact: Fact) -> Contract | None:
+        """The contract on which a step had an effect, or None: any member may write steps that have none."""
+        step = fact.find(ContractStep)
+        contract = self.contracts.get(step.contract) if step is not None else None
+        if contract is None or not contract.steps or contract.steps[-1].index != fact.index:
+            return None
+        return contract
+
+    def touched_by(self, contract: Contract) -> list[str]:
+        """The homes whose deliveries a contract may change: its sides', what a side supplies; of a market all."""
+        if contract.frame.kind == "market":
+            return list(self.meters)
+        supplied = (c.frame.customer for c in self._signed_of_kind("supply") if c.frame.provider in contract.sides)
+        homes = dict.fromkeys(supplied) if contract.frame.kind == "balance" else {}
+        return [home for home in dict.fromkeys((*contract.sides, *homes)) if home in self.meters]
 
     def statement_versions(self, contract_id: bytes, start_ms: int) -> list[int]:
         """The versions, rising, of a contract's statements of an interval; a balance may leave some out."""
@@ -375,7 +420,7 @@ class View:
         """The homes that a supplier serves at a time."""
         return tuple(
             contract.frame.customer
-            for contract in self.of_kind("supply")
+            for contract in self._signed_of_kind("supply")
             if contract.frame.provider == supplier and lifecycle.executes(contract, at_ms)
         )
 
