@@ -38,7 +38,7 @@ MARKET = {
 }
 TERMS: dict[str, dict[str, Any]] = {
     "supply": {"tariff": TARIFF, "feed_in": 50, "notice_days": 30},
-    "grid": {"local_fee": 20, "grid_fee": 80, "area_fees": {"north": 7}},
+    "grid": {"local_fee": 20, "grid_fee": 80, "area_fees": {"north": 7}, "operators": ["gridco", "suncoop"]},
     "mandate": {
         "market": "local",
         "bid_share_percent": 62,

@@ -294,7 +294,8 @@ def open_small(world: MarketWorld, small: Small) -> dict[tuple[str, str], bytes]
     for number, home in enumerate(small.parties, start=1):
         supply = {"tariff": {"type": "fixed", "price": small.retail}, "feed_in": 50}
         make("wallet", "gridco", home, {"account": home, "credit_limit": 0}, early)
-        make("grid", "gridco", home, {"local_fee": rules["local_fee"], "grid_fee": 80}, point=f"pt-{number}", **place)
+        fees = {"local_fee": rules["local_fee"], "grid_fee": 80, "operators": rules["operators"]}
+        make("grid", "gridco", home, fees, point=f"pt-{number}", **place)
         make("supply", "cityretail", home, supply, point=f"pt-{number}", **place, grid_fee_micro_per_wh=80)
     for number, home in enumerate(small.parties if small.mandates else (), start=1):
         shares = {"bid_share_percent": 60 + 2 * number, "ask_share_percent": 10 + 3 * number, "max_wh": small.max_wh}

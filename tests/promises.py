@@ -56,7 +56,7 @@ contract mandate     | physical  | customer, provider, operators
 contract mandate     | terms     | customer, provider, operators
 contract supply      | physical  | customer, provider, grid
 contract supply      | terms     | customer, provider
-contract grid        | physical  | customer, provider, grid
+contract grid        | physical  | customer, provider, grid, operators
 contract grid        | terms     | customer, provider
 contract wallet      | physical  | customer, provider
 contract wallet      | terms     | customer, provider
@@ -72,7 +72,7 @@ contract flexibility | terms     | customer, provider
 contract-step market      | step | market
 contract-step mandate     | step | customer, provider, operators
 contract-step supply      | step | customer, provider, grid
-contract-step grid        | step | customer, provider, grid
+contract-step grid        | step | customer, provider, grid, operators
 contract-step wallet      | step | customer, provider
 contract-step balance     | step | customer, provider
 contract-step ppa         | step | customer, provider, grid

@@ -174,7 +174,7 @@ def _outside(setup: Setup) -> list[dict[str, Any]]:
 
 
 def _home(setup: Setup, home: Home) -> list[dict[str, Any]]:
-    grid = {"local_fee": LOCAL_FEE, "grid_fee": GRID_FEE, "area_fees": {}}
+    grid = {"local_fee": LOCAL_FEE, "grid_fee": GRID_FEE, "area_fees": {}, "operators": list(OPERATORS)}
     supply = {"tariff": setup.tariff(), "feed_in": FEED_IN}
     place = {"point": home.point, "area": AREA}
     return [

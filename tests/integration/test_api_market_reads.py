@@ -74,7 +74,7 @@ async def signed(network, other, kind, customer, terms, **more):
 async def story(network):
     """A market, a home's grid contract and wallet with credit, and one bid of that home."""
     await signed(network, "suncoop-staff", "market", "suncoop", RULES)
-    fees = {"local_fee": 20, "grid_fee": 80}
+    fees = {"local_fee": 20, "grid_fee": 80, "operators": RULES["operators"]}
     grid = await signed(network, "home-02", "grid", HOME, fees, point=POINT, area="north")
     await signed(network, "home-02", "wallet", HOME, {"account": HOME, "credit_limit": 1_000_000})
     order = {"market": MARKET, "start": SESSION, "side": "bid", "wh": 100, "owner": HOME, "currency": "USD"}

@@ -88,7 +88,7 @@ async def signed(network, proposer, other, data):
 async def market(network):
     """A market of its own with a home in it, and the home's grid contract."""
     await signed(network, "gridco-staff", "suncoop-staff", contract("market", "gridco", "suncoop", TERMS))
-    grid = {"local_fee": 20, "grid_fee": 80}
+    grid = {"local_fee": 20, "grid_fee": 80, "operators": TERMS["operators"]}
     place = {"point": "test-point", "area": "test-area"}
     await signed(network, "gridco-staff", "home-03", contract("grid", "gridco", HOME, grid, **place))
     return MARKET

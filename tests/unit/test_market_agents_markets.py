@@ -172,7 +172,7 @@ def test_a_contract_that_one_side_signed_never_executes():
     new = "home-9@suncoop"
     early = small.start_ms - HOUR_MS
     propose(world, "wallet", "gridco", new, {"account": new, "credit_limit": 10**9}, early, end)
-    grid = {"local_fee": 20, "grid_fee": 80}
+    grid = {"local_fee": 20, "grid_fee": 80, "operators": ["gridco", "suncoop"]}
     propose(world, "grid", "gridco", new, grid, small.start_ms, end, point="pt-9", area="north")
     supply = propose(world, "supply", "cityretail", new, terms, small.start_ms, end, signed=False, point="pt-9",
                      area="north")  # fmt: skip

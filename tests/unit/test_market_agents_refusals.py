@@ -15,6 +15,7 @@ from consortium.energy.payloads.market import Difference, Gate, Order, OrderResu
 from consortium.energy.payloads.money import Refusal
 from consortium.energy.payloads.settlement import Dispute
 from consortium.errors import InvalidRequest
+from consortium.model.names import Party
 from tests.market_days import (
     HOUR_MS,
     Small,
@@ -353,3 +354,21 @@ def test_the_owner_sees_why(world):
     assert seen is not None
     assert seen.find(OrderResult).reason == "price"
     assert record.fact("suncoop") is None
+
+
+@pytest.mark.parametrize("point", ["pt-2", "pt-9"])
+def test_energy_is_sold_at_ones_own_point_only(point):
+    """A dishonest member's node writes an order at another's point, or where there is none: nobody is paid for it."""
+    world = MarketWorld()
+    small = Small(mandates=False)
+    open_small(world, small)
+    seller = small.parties[0]
+    asked = Order(
+        start_ms=small.start_ms, market="local", session_s=3600, side="ask", owner=seller, point=point, area="north",
+        wh=500, price=60, currency="USD",
+    )  # fmt: skip
+    id = world.write(Party.parse(seller).member, (asked, f"{seller} suncoop gridco"))
+    world.now_ms = small.start_ms
+    world.settle()
+    [result] = [one for one in world.every(OrderResult) if one.order == id]
+    assert (result.state, result.reason) == ("refused", "point")

@@ -54,6 +54,7 @@ FROM = 1_496_300_400_000
 BUYER, SELLER = "home-09@cityretail", "home-01@suncoop"
 OPERATORS = "gridco suncoop"
 MEMBERS = "gridco suncoop cityretail"
+GRID = GridTerms(local_fee=20, grid_fee=80, operators=("gridco", "suncoop"))
 DAY = {"from": "2017-06-15T08:00:00Z", "to": "2017-06-16T08:00:00Z"}
 RULES = MarketTerms(
     name="local",
@@ -106,6 +107,8 @@ class Story:
         readers = f"{sides} gridco" if point else sides
         if kind == "mandate":
             sides = readers = f"{sides} {OPERATORS}"
+        if kind == "grid":
+            readers = f"{readers} {OPERATORS}"
         section = ContractTerms(start_ms=FROM, currency="USD", terms=dump(terms))
         id = self.add(author, (frame, readers), (section, sides))
         step = ContractStep(start_ms=FROM, contract=id, by=customer, step="countersigned")
@@ -115,7 +118,8 @@ class Story:
     def contracts(self):
         supply = SupplyTerms.model_validate({"tariff": {"type": "fixed", "price": 340}, "feed_in": 50})
         self.supply = self.contract("cityretail", "supply", "cityretail", BUYER, supply, "p-9", grid_fee=80)
-        self.contract("gridco", "grid", "gridco", BUYER, GridTerms(local_fee=20, grid_fee=80), "p-9")
+        self.contract("gridco", "grid", "gridco", BUYER, GRID, "p-9")
+        self.contract("gridco", "grid", "gridco", SELLER, GRID, "p-1")
         wallet = WalletTerms(account=BUYER, credit_limit=5_000)
         self.contract("gridco", "wallet", "gridco", BUYER, wallet, "")
         limits = MandateTerms(
@@ -604,7 +608,7 @@ class Area(Story):
         self.homes = [f"home-{n:02}@cityretail" for n in range(homes)]
         self.contract("gridco", "market", "gridco", "suncoop", RULES, "")
         for home in self.homes:
-            self.contract("gridco", "grid", "gridco", home, GridTerms(local_fee=20, grid_fee=80), "p-9")
+            self.contract("gridco", "grid", "gridco", home, GRID, "p-9")
         for hour in range(24):
             for home in self.homes:
                 if (home, hour) not in missing:

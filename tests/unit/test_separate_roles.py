@@ -77,7 +77,7 @@ def sign(world):
         place = {"point": f"pt-{number}", "area": "north"}
         supply = {"tariff": {"type": "fixed", "price": 220}, "feed_in": 50}
         make("wallet", AGENT, home, {"account": home, "credit_limit": 0}, START - 24 * HOUR_MS)
-        make("grid", GRID, home, {"local_fee": 20, "grid_fee": 80}, **place)
+        make("grid", GRID, home, {"local_fee": 20, "grid_fee": 80, "operators": list(OPERATORS)}, **place)
         make("supply", SUPPLIER, home, supply, **place, grid_fee_micro_per_wh=80)
     for home in (SUNNY, BUYER):
         shares = {"bid_share_percent": 90, "ask_share_percent": 10, "max_wh": 5000}
@@ -207,7 +207,8 @@ def test_who_operates_reads_orders_and_trades_and_nothing_of_meters_contracts_or
     rows = {row for row, _ in seen["second"]}
     assert not rows & {"reading", "delivery", "agreed", "statement", "certificate", "deposit", "dispute", "call"}
     contracts = {row for row in rows if row.startswith("contract")}
-    assert contracts == {"contract mandate", "contract-step mandate"}
+    assert contracts == {"contract mandate", "contract-step mandate", "contract grid", "contract-step grid"}
+    assert {part for row, part in seen["second"] if row == "contract grid"} == {"physical"}  # the point, no fee
 
 
 def test_the_regulator_reads_complaints(seen):

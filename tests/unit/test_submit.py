@@ -83,7 +83,8 @@ def trading(member="suncoop"):
     """A submitter at whose node the home may order, and what its node knows of the market."""
     _, taking = submitter(member)
     market = {**MARKET, "members": ["gridco", "suncoop"]}
-    grid = contract(2, "grid", "gridco", HOME, {"local_fee": 20, "grid_fee": 80}, point="point-01", area="north")
+    fees = {"local_fee": 20, "grid_fee": 80, "operators": ["gridco", "suncoop"]}
+    grid = contract(2, "grid", "gridco", HOME, fees, point="point-01", area="north")
     taking._directory = FakeDirectory([contract(1, "market", "gridco", "suncoop", market), grid], T0, {HOME: 10**9})
 
     async def record(_):

@@ -69,6 +69,8 @@ class Mandates:
         supply, grid = self._view.in_force("supply", home, start), self._view.in_force("grid", home, start)
         if not foreseen or supply is None or grid is None:
             return None
+        if not isinstance(grid.terms, GridTerms) or not set(rules.operators) <= set(grid.terms.operators):
+            return None  # the operators could not tell whose point it is
         limits = self._limits(terms, supply, grid, start)
         side: Side = "bid" if foreseen > 0 else "ask"
         price = limits[0] if foreseen > 0 else limits[1]

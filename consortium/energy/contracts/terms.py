@@ -39,13 +39,15 @@ class SupplyTerms(TermsModel):
 
 class GridTerms(TermsModel):
     """Use of the grid: `local_fee` on local trades, paid by the buyer, with `area_fees` on top if the seller's area is
-    another; `grid_fee` inside the retail tariff, handed on by the supplier.
+    another; `grid_fee` inside the retail tariff, handed on by the supplier. `operators` are told the point and its
+    area, no fee: so they can refuse an order at a point that is not its owner's.
     """
 
     kind: Literal["grid"] = "grid"
     local_fee: Price
     grid_fee: Price
     area_fees: dict[Name, Price] = Field(default_factory=dict, description="By the seller's area.")
+    operators: Annotated[tuple[PartyText, ...], AsTuple, Field(max_length=32)] = ()
     notice_days: Days = 0
 
 

@@ -31,6 +31,7 @@ class OrderRefusal(StrEnum):
     SESSION = "session"  # no session of this market: its length or its start
     EARLY = "early"  # before the session's orders open
     LATE = "late"  # ordered after the gate
+    POINT = "point"  # not at a point that the owner's grid contract names, as far as the operators are told
     MIN_WH = "min-wh"
     PRICE = "price"  # outside the market's bounds
     TOO_LARGE = "too-large"  # no energy or money of that size can be written down

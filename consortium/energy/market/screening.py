@@ -18,7 +18,8 @@ class Candidate:
     """An order as it stands on the ledger.
 
     `held` is the settlement agent's verdict on a bid, None while there is none; `mandate` and `ordered_ms` as in
-    `judge`; `in_force_index` is the tree index of the record that brought the order's mandate into force.
+    `judge`. `in_force_index` is the tree index of the record that brought the order's mandate into force. `placed`
+    says that a grid contract of the owner's in force has the order's point and area.
     """
 
     id: bytes
@@ -30,6 +31,7 @@ class Candidate:
     mandate: MandateLimits | None = None
     in_force_index: int | None = None
     ordered_ms: int | None = None
+    placed: bool = True
 
     @property
     def priority(self) -> int:
@@ -121,6 +123,8 @@ class _Screening:
             return OrderRefusal.LATE
         if order.start_ms != self.start_ms:
             return OrderRefusal.SESSION
+        if not candidate.placed:
+            return OrderRefusal.POINT
         reason = judge(
             order,
             candidate.author,

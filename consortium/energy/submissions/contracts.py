@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field
 from consortium.energy.contracts.checks import MANY, check_contract
 from consortium.energy.contracts.contract import Contract
 from consortium.energy.contracts.quantities import quantities
-from consortium.energy.contracts.terms import MODELS, MandateTerms, MarketTerms, Terms, dump
+from consortium.energy.contracts.terms import MODELS, GridTerms, MandateTerms, MarketTerms, Terms, dump
 from consortium.energy.metering import to_ms
 from consortium.energy.payloads import contracts as payloads
 from consortium.energy.payloads.base import Currency, Name, PartyText, Price
@@ -156,7 +156,8 @@ def terms_readers(frame: payloads.ContractFrame, terms: Terms | None) -> tuple[P
 
 def frame_readers(frame: payloads.ContractFrame, terms: Terms | None, directory: Directory) -> tuple[Party, ...]:
     """Who reads the frame and the steps: who reads the terms, and the grid operators where there is a point, or energy
-    that they have to work out.
+    that they have to work out; of a grid contract also the market operators that it names.
     """
     grid = directory.grid_operators if frame.point is not None or frame.kind in MANY else ()
-    return tuple(dict.fromkeys((*terms_readers(frame, terms), *grid)))
+    operators = parties(terms.operators) if isinstance(terms, GridTerms) else ()
+    return tuple(dict.fromkeys((*terms_readers(frame, terms), *grid, *operators)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
-from consortium.energy.contracts.terms import MarketTerms
+from consortium.energy.contracts.terms import GridTerms, MarketTerms
 from consortium.energy.metering import to_ms
 from consortium.energy.orders import order_sections, reserve_amount
 from consortium.energy.payloads import market as payloads
@@ -86,6 +86,10 @@ class Order(Submitted):
         if grid is None or grid.frame.point is None or grid.frame.area is None:
             hint = "a grid contract that both sides signed names the point where the energy flows"
             raise InvalidRequest("the owner has no grid contract in force then", field="data.owner", hint=hint)
+        named = grid.terms.operators if isinstance(grid.terms, GridTerms) else ()
+        if not set(terms.operators) <= set(named):
+            hint = "an amended grid contract that names them under operators lets them see whose point it is"
+            raise InvalidRequest("the market's operators are not told the owner's point", field="data.owner", hint=hint)
         order = payloads.Order(
             start_ms=self.start_ms,
             market=self.market,

@@ -52,8 +52,23 @@ def _candidate(view: View, settings: MarketSettings, fact: Fact, order: Order, v
     mandate = view.contract(order.mandate) if order.mandate else None
     limits, index = _limits(mandate, order)
     return Candidate(
-        fact.id, order, fact.author, fact.commitment, fact.index, held, limits, index, ordered_ms=fact.time_ms
+        fact.id,
+        order,
+        fact.author,
+        fact.commitment,
+        fact.index,
+        held,
+        limits,
+        index,
+        ordered_ms=fact.time_ms,
+        placed=_placed(view, order),
     )
+
+
+def _placed(view: View, order: Order) -> bool:
+    """Whether the energy can flow where the order says: the grid operator and the owner signed it."""
+    grid = view.in_force("grid", order.owner, order.start_ms)
+    return grid is not None and (grid.frame.point, grid.frame.area) == (order.point, order.area)
 
 
 def _limits(mandate: Contract | None, order: Order) -> tuple[MandateLimits | None, int | None]:
