@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from tests.fixtures.day import trading_day
 from tests.fixtures.etcd import etcd_cluster
-from tests.fixtures.network import network
 from tests.fixtures.postgres import database, empty_postgres_url, postgres_dir, postgres_server, postgres_url
 
 __all__ = [
     "database",
     "empty_postgres_url",
     "etcd_cluster",
-    "network",
     "postgres_dir",
     "postgres_server",
     "postgres_url",
-    "trading_day",
 ]
