@@ -20,7 +20,7 @@ HOME, SUSPENDED, SELLER = "home-09@cityretail", "home-10@cityretail", "home-01@s
 BEFORE_END = timedelta(hours=3)
 """So long before the market's end lies a session that takes orders."""
 SIDED = {"provider": SELLER, "customer": HOME, "proposer": SELLER}
-P2P = {"kind": "p2p", "currency": "USD", **SIDED, "terms": {"price": 90, "max_wh": 500}}
+PPA = {"kind": "ppa", "currency": "USD", **SIDED, "terms": {"price": 90, "profile": [10] * 24, "zone": "-08:00"}}
 
 CASES = {
     # name: who, what is changed in a good order, (status, field), words of the detail
@@ -127,7 +127,7 @@ async def propose(lived, proposal):
 
 
 async def test_one_side_cannot_sign_for_both(lived):
-    id = await propose(lived, P2P)
+    id = await propose(lived, PPA)
     before = await state(lived)
     for who, party in (("home-01", SELLER), ("home-09", SELLER), ("suncoop-staff", HOME), ("home-10", SUSPENDED)):
         step = {"by": party, "step": "countersigned", "effective": session(lived), "id": new_id()}
