@@ -17,13 +17,12 @@ from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import ContractFrame
 from consortium.energy.payloads.market import Order, TradeMoney, TradePoints, TradeTerms
 from consortium.energy.payloads.settlement import StatementMoney, StatementPhysical, StatementTerms
+from consortium.energy.readings import replaces
 from consortium.errors import InvalidRequest
 from consortium.model.names import Party
 
 P = TypeVar("P", bound=Part)
 Role = Literal["customer", "provider", "grid"]
-_WEIGHT = {"estimated": 0, "measured": 1, "corrected": 2}
-_CORRECTED = _WEIGHT["corrected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,20 +208,17 @@ def reading_fields(record: Opened) -> Mapping[str, Any] | None:
 
 
 def in_force(found: list[Opened]) -> Opened:
-    """The reading of one interval that counts: a measured one replaces an estimate, a correction whatever stands
-    before it; a second measured one is a duplicate, and changes nothing.
-    """
+    """The reading of one interval that counts, by the rule of `energy.readings`."""
     chosen = found[0]
     for record in found[1:]:
-        weight, stands = _weight(record), _weight(chosen)
-        if weight > stands or (weight == stands and weight == _CORRECTED):
+        if replaces(_quality(record), _quality(chosen)):
             chosen = record
     return chosen
 
 
-def _weight(record: Opened) -> int:
+def _quality(record: Opened) -> str:
     fields = reading_fields(record)
-    return _WEIGHT.get(fields["quality"], 0) if fields else 0
+    return str(fields["quality"]) if fields else ""
 
 
 def own_orders(opened: Iterable[Opened], party: str, period: Period) -> list[Order]:

@@ -55,7 +55,7 @@ def readings_in_force(readings: Sequence[Metered], due_ms: int | None = None) ->
     counts: Metered | None = None
     version, duplicates = 0, []
     for reading in readings:
-        if counts is not None and not _replaces(reading, counts):
+        if counts is not None and not replaces(reading.quality, counts.quality):
             duplicates.append(reading.record)
             continue
         changed = counts is None or (reading.load_wh, reading.pv_wh) != (counts.load_wh, counts.pv_wh)
@@ -67,10 +67,9 @@ def readings_in_force(readings: Sequence[Metered], due_ms: int | None = None) ->
     return InForce(counts, version, _flags(counts, late, bool(duplicates)), tuple(duplicates))
 
 
-def _replaces(reading: Metered, counts: Metered) -> bool:
-    if reading.quality == "corrected":
-        return True
-    return reading.quality == "measured" and counts.quality == "estimated"
+def replaces(quality: str, counting: str) -> bool:
+    """Whether a reading of one quality takes the place of one that counts: the rule of this module, by its words."""
+    return quality == "corrected" or (quality == "measured" and counting == "estimated")
 
 
 def _flags(counts: Metered, late: bool, duplicate: bool) -> frozenset[Flag]:

@@ -50,11 +50,6 @@ def wall_minute(key: str, ms: int) -> tuple[int, int]:
     return local.weekday(), local.hour * 60 + local.minute
 
 
-def wall_time(key: str, ms: int) -> str:
-    """Local time of the day of an instant, "HH:MM"."""
-    return _local(key, ms).strftime("%H:%M")
-
-
 def local_day(key: str, ms: int) -> date:
     """The local day of an instant, by `day_start`: a clock put back over midnight does not leave the new day."""
     day = _local(key, ms).date()

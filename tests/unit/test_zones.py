@@ -43,9 +43,6 @@ def test_sessions_of_a_day(key: str, day: date, hours: int) -> None:
 def test_local_time() -> None:
     noon = utc(2017, 6, 15, 19)
     assert zones.local_day(LA, noon) == date(2017, 6, 15)
-    assert zones.wall_time(LA, noon) == "12:00"
-    assert zones.wall_time("-08:00", noon) == "11:00"
-    assert zones.wall_time("+05:30", noon) == "00:30"
     assert zones.wall_minute(LA, noon) == (3, 720)
     assert zones.day_start(LA, date(2017, 6, 15)) == utc(2017, 6, 15, 7)
 

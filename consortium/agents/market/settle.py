@@ -15,7 +15,8 @@ from consortium.energy.payloads.market import Prices, Result
 from consortium.energy.payloads.settlement import Agreed, Delivery, Dispute, StatementPhysical, StatementTerms
 from consortium.energy.settlement import BALANCE, SUPPLY_PRICE, balance_lines, deliver, same_statements, supply_lines
 from consortium.energy.view.facts import Fact
-from consortium.energy.view.view import StatementKey, View
+from consortium.energy.view.known import StatementKey
+from consortium.energy.view.view import View
 from consortium.model.names import Party
 
 

@@ -81,8 +81,3 @@ def _holds(commitment: bytes, result: OrderResult | None) -> bool | None:
     except ProofInvalid:
         return False
     return True
-
-
-def section_of_order(plaintexts: Iterable[Any]) -> int | None:
-    """The number of the section that is the order, out of a record's typed sections (None where it is not open)."""
-    return next((number for number, part in enumerate(plaintexts) if isinstance(part, Order)), None)
