@@ -22,7 +22,8 @@ from consortium.model.members import Genesis
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
-from consortium.ports import HeldRecord, KeyCustody
+from consortium.ports.keys import KeyCustody
+from consortium.ports.party import HeldRecord
 
 
 def open_keys(directory: Path, member: str) -> KeyCustody:

@@ -17,7 +17,8 @@ from consortium.model.blocks import LogEntry
 from consortium.model.members import Genesis
 from consortium.model.records import SEALED, Draft, SealedRecord
 from consortium.pipeline.seal import Sealer
-from consortium.ports import Appended, KeyCustody, LogEvent, LogUsage
+from consortium.ports.keys import KeyCustody
+from consortium.ports.log import Appended, LogEvent, LogUsage
 from consortium.web.submissions import parse_submission
 
 

@@ -56,7 +56,8 @@ from consortium.pipeline.read import Reader
 from consortium.pipeline.seal import Sealer
 from consortium.pipeline.submit import Submitter
 from consortium.pipeline.write import Writer
-from consortium.ports import Clock, KeyCustody
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
 from consortium.web.services import Services
 
 

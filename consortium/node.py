@@ -27,7 +27,10 @@ from consortium.metrics import Metrics
 from consortium.pipeline.access import Access
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.order import Orderer
-from consortium.ports import HeldRecord, OrderingLog, Peers, PeerStatus, WitnessStore
+from consortium.ports.log import OrderingLog
+from consortium.ports.party import HeldRecord
+from consortium.ports.peers import Peers, PeerStatus
+from consortium.ports.witness import WitnessStore
 
 _log = structlog.get_logger(__name__)
 _QUOTA_ALARM = 0.8

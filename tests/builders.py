@@ -22,7 +22,7 @@ from consortium.model.batches import BATCH_CONTEXT, BatchHead, encode_batch
 from consortium.model.blocks import LogEntry
 from consortium.model.members import Genesis, Member, MemberKeys
 from consortium.model.records import SEALED, Header, SealedRecord, SectionSeal
-from consortium.ports import HeldRecord
+from consortium.ports.party import HeldRecord
 
 T0 = 1_497_484_800_000
 """2017-06-15T00:00:00Z in milliseconds: when made-up records are created unless said otherwise."""

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consortium.adapters.keyfile import KeyFile
 from consortium.adapters.keysecrets import Secrets
 from consortium.errors import NotAuthenticated
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 
 NOW_S = 1_497_484_800
 

@@ -24,7 +24,8 @@ from consortium.pipeline.personal import Personal
 from consortium.pipeline.portfolio import Portfolio
 from consortium.pipeline.read import Reader
 from consortium.pipeline.seal import Sealer
-from consortium.ports import HeldRecord, StoredRecord
+from consortium.ports.ledger import StoredRecord
+from consortium.ports.party import HeldRecord
 from tests.builders import T0
 
 ROLES = {"cityretail": ("retailer",), "gridco": ("grid-operator",), "suncoop": ("cooperative",), "farm": ("retailer",)}

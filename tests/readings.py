@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 
 from consortium.model.blocks import LogEntry
-from consortium.ports import Appended, LogEvent, OrderingLog
+from consortium.ports.log import Appended, LogEvent, OrderingLog
 
 DEADLINE_S = 20.0
 

@@ -25,7 +25,7 @@ from consortium.errors import ConfigurationError, KeysUnavailable, Malformed
 from consortium.model.encoding import encode
 from consortium.model.members import MemberKeys
 from consortium.model.names import ID_BYTES
-from consortium.ports import PairKeys
+from consortium.ports.keys import PairKeys
 
 __all__ = ["KeyFile", "MountedSecret", "Passphrase", "Unlock", "create", "open", "rewrap"]
 

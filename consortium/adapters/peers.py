@@ -25,7 +25,7 @@ from consortium.errors import Malformed, PeerUnavailable
 from consortium.model.blocks import KeptBlock
 from consortium.model.encoding import decode
 from consortium.model.kept import decode_kept_block
-from consortium.ports import PeerStatus
+from consortium.ports.peers import PeerStatus
 
 _TIMEOUT_S = 10.0
 _BLOCKS_S = 120.0

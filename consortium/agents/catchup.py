@@ -25,7 +25,10 @@ from consortium.model.blocks import Block, KeptBlock
 from consortium.model.records import Header
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.opening import Opener
-from consortium.ports import HeldRecord, KeyCustody, LedgerStore, MissingRecord, PartyStore, Peers, StoredRecord
+from consortium.ports.keys import KeyCustody
+from consortium.ports.ledger import LedgerStore, StoredRecord
+from consortium.ports.party import HeldRecord, MissingRecord, PartyStore
+from consortium.ports.peers import Peers
 
 _CHUNK = 100
 _AT_ONCE = 16

@@ -28,7 +28,10 @@ from consortium.ledger import witnessing
 from consortium.model.members import Genesis
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.prove import Prover
-from consortium.ports import Clock, KeyCustody, Peers, WitnessStore
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
+from consortium.ports.peers import Peers
+from consortium.ports.witness import WitnessStore
 
 _APPLY_WAIT_S = 5.0
 _KEEP_NOTES = 512

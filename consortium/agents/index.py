@@ -17,7 +17,7 @@ from consortium.model.blocks import AcceptedRecord, RejectedRecord
 from consortium.model.records import Header, parse_header
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
-from consortium.ports import HeldRecord, IndexEntry, PartyStore
+from consortium.ports.party import HeldRecord, IndexEntry, PartyStore
 
 UNREADABLE = "unreadable"
 """The type under which a record is listed that its author sealed wrongly to us."""

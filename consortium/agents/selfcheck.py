@@ -13,7 +13,8 @@ from consortium.audit.report import Finding
 from consortium.crypto.trust import TrustPolicy
 from consortium.errors import OperatorError, PeerError, Tampering
 from consortium.model.members import Genesis
-from consortium.ports import LedgerStore, WitnessStore
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.witness import WitnessStore
 
 _MOST_BLOCKS = 20
 _TURN_S = 0.02

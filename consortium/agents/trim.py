@@ -11,7 +11,9 @@ from collections.abc import Callable
 from consortium.errors import OperatorError, PeerError
 from consortium.ledger.state import LedgerState
 from consortium.pipeline.apply import Applier
-from consortium.ports import LedgerStore, OrderingLog, WitnessStore
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.log import OrderingLog
+from consortium.ports.witness import WitnessStore
 
 
 class Trimmer:

@@ -15,7 +15,8 @@ from consortium.crypto.notes import Checkpoint, SignedNote
 from consortium.crypto.trust import TrustPolicy, parse_policy
 from consortium.errors import ProofInvalid
 from consortium.model.members import Genesis
-from consortium.ports import LedgerStore, WitnessStore
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.witness import WitnessStore
 
 _PAGE = 100
 

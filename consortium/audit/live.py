@@ -17,7 +17,8 @@ from consortium.errors import ConfigurationError, Malformed, Tampering
 from consortium.ledger.state import LedgerState
 from consortium.model.batches import MAX_BATCH_RECORDS
 from consortium.model.members import Genesis
-from consortium.ports import BlockRow, LedgerStore, WitnessStore
+from consortium.ports.ledger import BlockRow, LedgerStore
+from consortium.ports.witness import WitnessStore
 
 _SLICE = 100
 _MAX_HEIGHT = (1 << 63) - 1

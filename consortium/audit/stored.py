@@ -10,7 +10,7 @@ from consortium.crypto.merkle import HASH_BYTES, TILE_WIDTH, TileId, leaf_hash
 from consortium.errors import Malformed
 from consortium.model.batches import MAX_BATCH_RECORDS, parse_head
 from consortium.model.blocks import AcceptedRecord, KeptBatch, KeptBlock, RejectedRecord
-from consortium.ports import BlockRow, LedgerStore
+from consortium.ports.ledger import BlockRow, LedgerStore
 
 Row = AcceptedRecord | RejectedRecord
 

@@ -20,7 +20,7 @@ from consortium.cli.record import Url
 from consortium.config import load_settings
 from consortium.errors import InvalidRequest
 from consortium.model.names import is_name
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 from consortium.server import configure_logging, serve
 from consortium.setup import create_node_files
 

@@ -26,7 +26,7 @@ from consortium.devnet.processes import Child, Processes, environment, free_port
 from consortium.errors import DefectError, OperatorError
 from consortium.ledger import witnessing
 from consortium.model.members import Genesis, Member
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 from consortium.setup import create_node_files
 
 _READY_S = 60.0

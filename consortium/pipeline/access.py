@@ -18,7 +18,7 @@ from consortium.policy.requests import (
     Principal,
     RecordResource,
 )
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 
 MAX_REMEMBERED = 4096
 

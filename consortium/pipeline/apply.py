@@ -19,16 +19,9 @@ from consortium.ledger.admission import OpenedBatch, open_entry, reopen
 from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import Transition, transition
 from consortium.model.blocks import KeptBlock
-from consortium.ports import (
-    Appended,
-    HeldRecord,
-    LedgerStore,
-    LogEvent,
-    MissingRecord,
-    OrderingLog,
-    Overwritten,
-    Removed,
-)
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.log import Appended, LogEvent, OrderingLog, Overwritten, Removed
+from consortium.ports.party import HeldRecord, MissingRecord
 
 _RETRY_S = 0.2
 _WITNESS_WAIT_S = 3.0

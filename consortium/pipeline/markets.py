@@ -26,7 +26,8 @@ from consortium.model.names import Party
 from consortium.model.records import parse_header
 from consortium.pipeline.access import Access
 from consortium.pipeline.opening import Opener
-from consortium.ports import Caller, PartyStore
+from consortium.ports.callers import Caller
+from consortium.ports.party import PartyStore
 
 Found = tuple[Contract, MarketTerms]
 MAX_DAYS = 31

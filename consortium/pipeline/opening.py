@@ -11,7 +11,8 @@ from consortium.errors import CommitmentMismatch, Malformed, NotFound
 from consortium.model.members import Genesis
 from consortium.model.names import Party
 from consortium.model.records import DraftSection, Header, parse_header
-from consortium.ports import HeldRecord, KeyCustody
+from consortium.ports.keys import KeyCustody
+from consortium.ports.party import HeldRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,10 @@ from consortium.errors import LogUnavailable, StoreUnavailable, Tampering
 from consortium.model.batches import BATCH_CONTEXT, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, BatchHead, encode_batch
 from consortium.model.members import Genesis
 from consortium.model.records import Applied, Ordered, SealedRecord
-from consortium.ports import Clock, KeyCustody, LedgerStore, OrderingLog
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.log import OrderingLog
 
 _ENVELOPE = 4096
 _APPEND_TIMEOUT_S = 5.0

@@ -34,7 +34,7 @@ from consortium.pipeline.access import party_of
 from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.portfolio import Portfolio, Wanted
 from consortium.pipeline.read import Reader
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 
 CARBON = "carbon"
 Page = tuple[list[dict[str, Any]], int | None]

@@ -20,7 +20,8 @@ from consortium.model.names import Party
 from consortium.pipeline.access import Access, party_of
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.read import MAX_PAGE
-from consortium.ports import Caller, HeldRecord, PartyStore
+from consortium.ports.callers import Caller
+from consortium.ports.party import HeldRecord, PartyStore
 
 MAX_OPENED = 100_000
 """Records that one answer is computed from: beyond that the period is too long."""

@@ -21,7 +21,8 @@ from consortium.crypto.receipts import Receipt, make_receipt
 from consortium.crypto.trust import TrustPolicy
 from consortium.errors import NotFound, ProofInvalid
 from consortium.ledger.state import LedgerState
-from consortium.ports import LedgerStore, WitnessStore
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.witness import WitnessStore
 
 _SCAN = 64
 

@@ -16,7 +16,9 @@ from consortium.model.names import Party
 from consortium.model.records import Accepted
 from consortium.pipeline.access import Access, party_of
 from consortium.pipeline.opening import OpenedPayload, Opener
-from consortium.ports import Caller, HeldRecord, LedgerStore, PartyStore, StoredRecord
+from consortium.ports.callers import Caller
+from consortium.ports.ledger import LedgerStore, StoredRecord
+from consortium.ports.party import HeldRecord, PartyStore
 
 MAX_PAGE = 500
 

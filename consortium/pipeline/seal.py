@@ -9,7 +9,7 @@ from consortium.errors import UnknownParty
 from consortium.model.members import Genesis
 from consortium.model.names import Party
 from consortium.model.records import Draft, SealedRecord
-from consortium.ports import KeyCustody
+from consortium.ports.keys import KeyCustody
 
 Circle = tuple[str, tuple[tuple[Party, ...], ...]]
 """The author and the readers of each section."""

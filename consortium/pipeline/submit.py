@@ -13,7 +13,9 @@ from consortium.model.names import ID_BYTES, Party
 from consortium.model.records import SEALED, Draft
 from consortium.pipeline.access import Access
 from consortium.pipeline.write import Answer, UnderWay, Wait, Writer
-from consortium.ports import AccountStore, Caller, Clock
+from consortium.ports.accounts import AccountStore
+from consortium.ports.callers import Caller
+from consortium.ports.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

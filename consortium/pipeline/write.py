@@ -21,7 +21,8 @@ from consortium.model.records import Accepted, Applied, Draft, Ordered, Rejected
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import AlreadyKnown, Indexed, Orderer, Ticket
 from consortium.pipeline.seal import Sealer
-from consortium.ports import LedgerStore, PartyStore
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.party import PartyStore
 
 MAX_BACKLOG = 50_000
 _REMEMBERED = 16_384

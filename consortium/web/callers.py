@@ -7,7 +7,7 @@ from typing import Annotated, Any, Protocol, cast
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from consortium.ports import Caller, TokenVerifier
+from consortium.ports.callers import Caller, TokenVerifier
 
 _SCHEME = "bearer "
 _documented = HTTPBearer(

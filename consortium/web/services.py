@@ -15,7 +15,9 @@ from consortium.pipeline.personal import Personal
 from consortium.pipeline.prove import Prover
 from consortium.pipeline.read import Reader
 from consortium.pipeline.submit import Submitter
-from consortium.ports import LedgerStore, PartyStore, TokenVerifier
+from consortium.ports.callers import TokenVerifier
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.party import PartyStore
 from consortium.web.callers import Logins
 
 

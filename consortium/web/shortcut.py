@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from consortium.errors import ConsortiumError
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 from consortium.web.callers import caller
 from consortium.web.problems import Unforeseen, problem_of, problem_response
 from consortium.web.services import Services

@@ -22,7 +22,7 @@ from consortium.errors import PayloadTooLarge
 from consortium.pipeline.order import AlreadyKnown
 from consortium.pipeline.submit import Submitter
 from consortium.pipeline.write import UnderWay, Wait
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 from consortium.web.problems import reported
 from consortium.web.submissions import MAX_RECORD_BYTES, answer_json, parse_submission, problem_line
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from consortium.errors import LogUnavailable, Tampering
 from consortium.model.blocks import LogEntry
-from consortium.ports import Appended, LogEvent, LogUsage, Overwritten, Removed, Trimmed
+from consortium.ports.log import Appended, LogEvent, LogUsage, Overwritten, Removed, Trimmed
 
 Name = tuple[str, int]
 

@@ -15,7 +15,9 @@ from consortium.ledger.transition import Transition
 from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRecord
 from consortium.model.members import Genesis
 from consortium.model.records import parse_header
-from consortium.ports import Account, Arrived, BlockRow, HeldRecord, IndexEntry, MissingRecord, StoredRecord
+from consortium.ports.accounts import Account
+from consortium.ports.ledger import BlockRow, StoredRecord
+from consortium.ports.party import Arrived, HeldRecord, IndexEntry, MissingRecord
 
 
 class MemoryStore:

@@ -12,7 +12,7 @@ from etcd3aio.watch import WatchService
 from consortium.adapters.etcd import listing
 from consortium.adapters.etcd.connection import REQUEST_TIMEOUT_S
 from consortium.model.blocks import LogEntry
-from consortium.ports import Appended, Overwritten, Removed, Trimmed
+from consortium.ports.log import Appended, Overwritten, Removed, Trimmed
 from tests.faults.log_helpers import APPEND_S, append, batch, operator, stands
 from tests.fixtures.etcd import opened_channel
 from tests.fixtures.proxy import Proxy

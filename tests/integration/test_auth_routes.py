@@ -19,7 +19,7 @@ from consortium.adapters.tokens.peers import PeerTokens
 from consortium.adapters.tokens.verifier import Verifier
 from consortium.crypto import signing
 from consortium.model.members import Genesis, Member
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 from consortium.web import problems
 from consortium.web.callers import CallerDep
 from consortium.web.routes import auth

@@ -12,7 +12,7 @@ from consortium.adapters.postgres.party import PostgresParty
 from consortium.adapters.postgres.pool import Database
 from consortium.devnet.postgres import EmbeddedPostgres
 from consortium.errors import ConfigurationError
-from consortium.ports import IndexEntry
+from consortium.ports.party import IndexEntry
 from tests.builders import T0, Chain, held_of, make_records, noise
 
 pytestmark = pytest.mark.processes

@@ -10,7 +10,7 @@ import pytest
 from consortium.adapters.etcd.log import EtcdLog
 from consortium.energy.metering import Reading
 from consortium.model.encoding import decode
-from consortium.ports import Appended
+from consortium.ports.log import Appended
 from tests.fixtures.network import reading
 
 pytestmark = pytest.mark.processes

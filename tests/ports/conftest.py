@@ -11,7 +11,10 @@ from consortium.adapters.postgres.ledger import PostgresLedger
 from consortium.adapters.postgres.party import PostgresParty
 from consortium.adapters.postgres.pool import Database
 from consortium.adapters.postgres.witness import PostgresWitness
-from consortium.ports import AccountStore, LedgerStore, PartyStore, WitnessStore
+from consortium.ports.accounts import AccountStore
+from consortium.ports.ledger import LedgerStore
+from consortium.ports.party import PartyStore
+from consortium.ports.witness import WitnessStore
 from tests.fakes.store import MemoryStore
 
 

@@ -11,7 +11,8 @@ from consortium.errors import ConfigurationError, Tampering
 from consortium.ledger.state import initial
 from consortium.model.blocks import KeptBlock
 from consortium.model.records import Accepted, Rejected
-from consortium.ports import BlockRow, MissingRecord
+from consortium.ports.ledger import BlockRow
+from consortium.ports.party import MissingRecord
 from tests.builders import (
     Chain,
     broken_body,

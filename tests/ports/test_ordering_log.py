@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from consortium.errors import LogUnavailable, Tampering
 from consortium.model.blocks import LogEntry
-from consortium.ports import Appended, OrderingLog, Overwritten, Removed, Trimmed
+from consortium.ports.log import Appended, OrderingLog, Overwritten, Removed, Trimmed
 from tests.fakes.log import MemoryLog, MemoryLogServer
 from tests.fixtures.etcd import EtcdChannel, opened_channel
 from tests.readings import Follower, entries, names, take

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest_asyncio
 
-from consortium.ports import HeldRecord, IndexEntry, MissingRecord
+from consortium.ports.party import HeldRecord, IndexEntry, MissingRecord
 from tests.builders import T0, Chain, held_of, make_record, make_records, noise
 
 HOUR = 3_600_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from consortium.crypto.notes import Checkpoint, NoteSignature, SignedNote
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 from tests.builders import noise
 
 

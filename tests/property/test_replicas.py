@@ -26,7 +26,7 @@ from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import transition
 from consortium.ledger.witnessing import trust_policy
 from consortium.model.blocks import LogEntry
-from consortium.ports import LedgerStore
+from consortium.ports.ledger import LedgerStore
 from tests.builders import make_record
 from tests.fakes.store import MemoryStore
 from tests.random_logs import GENESIS, Recipe, cook, logs, recipes

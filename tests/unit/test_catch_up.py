@@ -24,7 +24,7 @@ from consortium.model.blocks import KeptBatch, KeptBlock
 from consortium.model.records import SealedRecord
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.prove import Prover
-from consortium.ports import PairKeys
+from consortium.ports.keys import PairKeys
 from tests.builders import NAMES, Chain, broken_body, make_genesis, make_record, make_records
 from tests.fakes.store import MemoryStore
 

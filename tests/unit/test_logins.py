@@ -15,7 +15,7 @@ from consortium.adapters.tokens.passwords import PasswordCheck, PasswordCost, ha
 from consortium.adapters.tokens.throttle import Throttle
 from consortium.crypto import signing
 from consortium.errors import NotAuthenticated
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 from tests.callers import FakeClock, MemoryAccounts, claims_of, custody_of, kid_of, the_refusal
 
 CHEAP = PasswordCost(1, 8192)

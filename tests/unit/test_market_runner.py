@@ -13,7 +13,7 @@ from consortium.energy.view.view import View
 from consortium.errors import UnknownParty
 from consortium.model.names import Party
 from consortium.model.records import DraftSection
-from consortium.ports import Arrived
+from consortium.ports.party import Arrived
 from tests.builders import T0, Chain, held_of, make_genesis, make_records
 
 HOUR = 3_600_000

@@ -19,7 +19,8 @@ from consortium.adapters.tokens.peers import PeerTokens
 from consortium.adapters.tokens.verifier import Verifier
 from consortium.errors import ConfigurationError, NotAuthenticated
 from consortium.model.members import Genesis, Member
-from consortium.ports import Account, Caller
+from consortium.ports.accounts import Account
+from consortium.ports.callers import Caller
 from tests.callers import NOW_S, FakeClock, MemoryAccounts, custody_of, forge, forge_hs256, the_refusal
 
 RSA = rsa.generate_private_key(65537, 2048)

@@ -43,7 +43,7 @@ from consortium.energy.reports.book import session_book
 from consortium.energy.reports.complaints import ground
 from consortium.energy.wallets import Account, next_entry
 from consortium.errors import Forbidden, InvalidRequest, NotAuthenticated
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 from consortium.web import problems
 from consortium.web.routes import holdings, markets, me, records
 from tests.marketworld import MarketWorld

@@ -20,7 +20,9 @@ from consortium.pipeline.order import Orderer
 from consortium.pipeline.seal import Sealer
 from consortium.pipeline.submit import Submission, Submitter
 from consortium.pipeline.write import Writer
-from consortium.ports import Account, Caller, HeldRecord, IndexEntry
+from consortium.ports.accounts import Account
+from consortium.ports.callers import Caller
+from consortium.ports.party import HeldRecord, IndexEntry
 from tests.builders import T0
 from tests.fakes.directory import MARKET, FakeDirectory, contract
 

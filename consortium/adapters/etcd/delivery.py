@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from consortium.adapters.etcd.listing import Listed
 from consortium.model.blocks import LogEntry
-from consortium.ports import Appended, LogEvent, Overwritten, Removed, Trimmed
+from consortium.ports.log import Appended, LogEvent, Overwritten, Removed, Trimmed
 
 _AFTER_ALL_KEYS = b"\xff"
 

@@ -19,7 +19,7 @@ from consortium.adapters.etcd.listing import Newest
 from consortium.adapters.etcd.reading import Reading
 from consortium.adapters.etcd.settings import EtcdSettings
 from consortium.errors import Tampering
-from consortium.ports import LogEvent, LogUsage
+from consortium.ports.log import LogEvent, LogUsage
 
 
 class EtcdLog:

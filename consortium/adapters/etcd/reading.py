@@ -26,7 +26,7 @@ from consortium.adapters.etcd.fetching import fetch
 from consortium.adapters.etcd.listing import Listed, Newest, list_range, listed
 from consortium.adapters.etcd.watching import StartOver, Watch
 from consortium.errors import LogUnavailable
-from consortium.ports import LogEvent
+from consortium.ports.log import LogEvent
 
 _DELETE = 1
 _log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from consortium.adapters.postgres.pool import Database
-from consortium.ports import Account
+from consortium.ports.accounts import Account
 
 _PUT = """
 INSERT INTO node.accounts (name, kind, password_hash, public_key, own_key, disabled)

@@ -15,7 +15,7 @@ from typing import Any
 from consortium.adapters.postgres.arrays import ByteaArray, Int8Array, TextArray
 from consortium.ledger.transition import Transition
 from consortium.model.encoding import encode_ordered
-from consortium.ports import HeldRecord, MissingRecord
+from consortium.ports.party import HeldRecord, MissingRecord
 
 # The chain is held together here too: a block goes in only on top of the one that it names.
 _BLOCK = """

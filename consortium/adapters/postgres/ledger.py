@@ -18,7 +18,8 @@ from consortium.ledger.transition import Transition
 from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRecord
 from consortium.model.members import Genesis
 from consortium.model.records import Accepted, Rejected
-from consortium.ports import BlockRow, HeldRecord, MissingRecord, StoredRecord
+from consortium.ports.ledger import BlockRow, StoredRecord
+from consortium.ports.party import HeldRecord, MissingRecord
 
 _TAKEN = committing.TAKEN.format(ids="%b")
 

@@ -14,7 +14,7 @@ from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, Te
 from consortium.adapters.postgres.committing import held_values
 from consortium.adapters.postgres.pool import Database
 from consortium.adapters.postgres.rows import HELD, held_of
-from consortium.ports import Arrived, HeldRecord, IndexEntry, MissingRecord
+from consortium.ports.party import Arrived, HeldRecord, IndexEntry, MissingRecord
 
 _ADD_ENTRIES = """
 INSERT INTO node.entries (tree_index, start_ms, party, type)

@@ -11,7 +11,8 @@ from consortium.errors import Malformed, Tampering
 from consortium.model.blocks import Block, KeptBatch
 from consortium.model.encoding import decode_flat
 from consortium.model.records import Accepted, Rejected, parse_header
-from consortium.ports import HeldRecord, StoredRecord
+from consortium.ports.ledger import StoredRecord
+from consortium.ports.party import HeldRecord
 
 BLOCK = """
 SELECT height, previous, epoch, position, member, sequence, batch_digest, batch_created_ms, time_ms, refusal, count,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from consortium.adapters.tokens import compact
 from consortium.adapters.tokens.compact import Expected
-from consortium.ports import Clock, KeyCustody
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
 
 LIFETIME_S = 60
 MAX_USED = 100_000

@@ -12,7 +12,7 @@ import jwt
 import structlog
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from consortium.ports import Clock
+from consortium.ports.clock import Clock
 
 LIFETIME_MS = 300_000
 """After this a withdrawn key is noticed."""

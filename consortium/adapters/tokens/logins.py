@@ -11,7 +11,8 @@ from consortium.adapters.tokens.node import IssuedToken, NodeTokens
 from consortium.adapters.tokens.passwords import PasswordCheck
 from consortium.adapters.tokens.throttle import Throttle
 from consortium.crypto import signing
-from consortium.ports import Account, AccountStore, Clock
+from consortium.ports.accounts import Account, AccountStore
+from consortium.ports.clock import Clock
 
 CHALLENGE_CONTEXT = b"consortium/login/v1\n"
 """Prefixed to the challenge before signing: the signature serves for nothing else."""

@@ -9,7 +9,8 @@ from typing import Any
 
 from consortium.adapters.tokens import compact
 from consortium.adapters.tokens.compact import Expected, Verified
-from consortium.ports import Clock, KeyCustody
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
 
 LIFETIME_S = 15 * 60
 _REQUIRED = ("iss", "aud", "sub", "kind", "member", "iat", "nbf", "exp", "jti")

@@ -12,7 +12,7 @@ from consortium.adapters.tokens.compact import Expected, Verified
 from consortium.adapters.tokens.jwks import IssuerKeys
 from consortium.errors import ConfigurationError
 from consortium.model.names import is_name
-from consortium.ports import Clock
+from consortium.ports.clock import Clock
 
 ASYMMETRIC = frozenset(
     {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from consortium.adapters.tokens import compact
 from consortium.adapters.tokens.compact import Expected, Verified
 from consortium.model.members import Genesis
-from consortium.ports import Clock, KeyCustody
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
 
 LIFETIME_S = 60
 PEER = "peer"

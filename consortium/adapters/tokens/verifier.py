@@ -13,7 +13,9 @@ from consortium.adapters.tokens.oidc import OidcTokens
 from consortium.adapters.tokens.peers import PEER, PeerTokens
 from consortium.crypto.hashing import sha256
 from consortium.errors import ConfigurationError
-from consortium.ports import Account, AccountStore, Caller, Clock
+from consortium.ports.accounts import Account, AccountStore
+from consortium.ports.callers import Caller
+from consortium.ports.clock import Clock
 
 MAX_REMEMBERED = 4096
 ACCOUNT_MS = 3_000

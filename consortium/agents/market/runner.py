@@ -30,7 +30,9 @@ from consortium.model.records import SEALED, Accepted, Applied, Draft, parse_hea
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import AlreadyKnown
 from consortium.pipeline.write import Writer
-from consortium.ports import Arrived, Clock, HeldRecord, KeyCustody, PartyStore
+from consortium.ports.clock import Clock
+from consortium.ports.keys import KeyCustody
+from consortium.ports.party import Arrived, HeldRecord, PartyStore
 
 _log = structlog.get_logger(__name__)
 _PAGE = 500

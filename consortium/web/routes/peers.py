@@ -19,7 +19,7 @@ from consortium.model.encoding import encode
 from consortium.model.kept import encode_kept_block
 from consortium.model.names import parse_record_id
 from consortium.model.records import Header
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 from consortium.web.callers import bearer_token
 from consortium.web.routes.records import Node
 from consortium.web.services import Services

@@ -30,7 +30,7 @@ from consortium.model.names import parse_record_id
 from consortium.model.records import Accepted
 from consortium.pipeline import read
 from consortium.pipeline.write import Wait
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 from consortium.web import examples
 from consortium.web.callers import caller
 from consortium.web.problems import documented

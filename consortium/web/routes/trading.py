@@ -24,7 +24,7 @@ from consortium.errors import (
 )
 from consortium.model.names import parse_record_id
 from consortium.pipeline.write import Wait
-from consortium.ports import Caller
+from consortium.ports.callers import Caller
 from consortium.web import examples
 from consortium.web.problems import documented
 from consortium.web.routes.records import Asking, Node, RecordAnswer, RecordId, Timeout, Until, body_of

