@@ -66,7 +66,6 @@ class Filling:
             "party": bytes(16),
         }
         with psycopg.connect(self._url) as conn:
-            conn.execute("SET consortium.scope = 'node'")
             for statement in (_BLOCKS, _RECORDS, _HELD, _ENTRIES):
                 conn.execute(statement, values)
             for level in range(3):

@@ -67,10 +67,13 @@ def postmaster(net: Devnet) -> int:
 
 
 async def targets(net: Devnet) -> list[Target]:
-    """Where the load goes: each node with a token of its meters and the homes that they read."""
+    """Where the load goes: each node with a token of its staff, and the homes whose readings they submit.
+
+    Not of its meters: machines prove a key with each request (DPoP), and the generator shall cost next to nothing.
+    """
     found = []
     for plan in net.plans:
-        token = await net.sign_in(net.person(f"{plan.name}-meters"))
+        token = await net.sign_in(net.person(f"{plan.name}-staff"))
         subjects = [f"{user}@{plan.name}" for user in plan.users]
         found.append(Target(net.nodes[plan.name].port, subjects, token))
     return found

@@ -184,6 +184,6 @@ def _subjects(net: Devnet) -> list[str]:
 
 
 def _database(net: Devnet, name: str) -> str:
-    url = net.postgres.create_database(name, fresh=True)
+    url = net.postgres.create_database(name, fresh=True).owner
     upgrade(url)
     return url

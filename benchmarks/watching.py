@@ -13,7 +13,6 @@ import psycopg
 from consortium.devnet.network import Devnet
 
 POLL_S = 0.01
-_AS_NODE = "SELECT set_config('consortium.scope', 'node', false)"
 _HEIGHT = "SELECT max(height) FROM ledger.blocks"
 _ENTRIES = """
 SELECT type, min(height), max(height), count(DISTINCT tree_index)
@@ -88,5 +87,4 @@ async def _look(watched: Watched, member: str, connection: psycopg.AsyncConnecti
 def written(url: str, after: int) -> dict[str, tuple[int, int, int]]:
     """By type, what a node may open of the records above a height: first and last height, and how many."""
     with psycopg.connect(url) as connection:
-        connection.execute(_AS_NODE)
         return {kind: (first, last, count) for kind, first, last, count in connection.execute(_ENTRIES, [after])}

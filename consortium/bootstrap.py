@@ -15,37 +15,47 @@ from consortium.adapters import keyfile
 from consortium.adapters.clock import ShiftedClock, SystemClock
 from consortium.adapters.etcd.log import EtcdLog
 from consortium.adapters.etcd.settings import EtcdSettings
-from consortium.adapters.peers import HttpPeers, mutual_tls
-from consortium.adapters.policyfiles import load_policies
+from consortium.adapters.peers import HttpPeers, addresses, mutual_tls
+from consortium.adapters.policyfiles import load_policies, read_policy_texts
+from consortium.adapters.postgres.accesses import PostgresAccesses
 from consortium.adapters.postgres.accounts import PostgresAccounts
 from consortium.adapters.postgres.ledger import PostgresLedger
-from consortium.adapters.postgres.migrate import upgrade
+from consortium.adapters.postgres.migrate import check, upgrade
 from consortium.adapters.postgres.party import PostgresParty
 from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.roles import DatabaseUrls
+from consortium.adapters.postgres.sessions import PostgresInvitations, PostgresSecondFactors, PostgresSessions
 from consortium.adapters.postgres.witness import PostgresWitness
-from consortium.adapters.tokens.challenges import Challenges
-from consortium.adapters.tokens.logins import Logins
-from consortium.adapters.tokens.node import NodeTokens
+from consortium.adapters.tokens.desk import Desk, DeskSettings, front_desk
 from consortium.adapters.tokens.oidc import OidcSettings, OidcTokens
 from consortium.adapters.tokens.peers import PeerTokens
-from consortium.adapters.tokens.verifier import Verifier
 from consortium.adapters.unlock import MountedSecret, Passphrase, Unlock
+from consortium.agents.belonging import Belonging
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
 from consortium.agents.index import Indexer
 from consortium.agents.market.runner import MarketAgents
 from consortium.agents.selfcheck import SelfCheck
+from consortium.agents.tell import Telling
 from consortium.agents.trim import Trimmer
 from consortium.config import Settings
+from consortium.energy.delegations import Delegations
 from consortium.energy.view.view import View
 from consortium.errors import ConfigurationError
-from consortium.ledger import witnessing
+from consortium.ledger.governance.addresses import peer_urls
 from consortium.ledger.state import LedgerState
 from consortium.metrics import Metrics
-from consortium.model.members import Genesis
+from consortium.model.members import Genesis, Membership
 from consortium.node import Node, Parts
 from consortium.pipeline.access import Access
+from consortium.pipeline.accesses import Accesses
+from consortium.pipeline.accesslog import AccessLog
 from consortium.pipeline.apply import Applier
+from consortium.pipeline.chains import Chains
+from consortium.pipeline.delegating import Delegating, LiveDelegations
+from consortium.pipeline.govern import Governor
+from consortium.pipeline.keyring import LiveMembership, hint_keys
+from consortium.pipeline.explaining import Explainer
 from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
@@ -53,12 +63,19 @@ from consortium.pipeline.personal import Personal
 from consortium.pipeline.portfolio import Portfolio
 from consortium.pipeline.prove import Prover
 from consortium.pipeline.read import Reader
+from consortium.pipeline.ruling import Ruling, engine_in_force, nothing_permitted
 from consortium.pipeline.seal import Sealer
+from consortium.pipeline.showing import Showing
+from consortium.pipeline.standing import standing
 from consortium.pipeline.submit import Submitter
+from consortium.pipeline.telling import Teller
 from consortium.pipeline.write import Writer
 from consortium.ports.clock import Clock
 from consortium.ports.keys import KeyCustody
 from consortium.web.services import Services
+
+_RELEASE_S = 5.0
+"""So long an officer waits for their read to stand on the ledger; then nothing is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +87,10 @@ class Stores:
     party: PostgresParty
     witness: PostgresWitness
     accounts: PostgresAccounts
+    sessions: PostgresSessions
+    factors: PostgresSecondFactors
+    invitations: PostgresInvitations
+    accesses: PostgresAccesses
 
     async def ping(self) -> None:
         """Whether Postgres answers. Raises `StoreUnavailable`."""
@@ -102,10 +123,31 @@ def unlock_of(settings: Settings) -> Unlock:
     return Passphrase(settings.key_passphrase.get_secret_value())
 
 
+def database_urls(settings: Settings) -> DatabaseUrls:
+    """The database of the settings, by role."""
+    owner = settings.database_owner_url
+    return DatabaseUrls(
+        settings.database_url.get_secret_value(),
+        settings.database_reader_url.get_secret_value(),
+        owner.get_secret_value() if owner else "",
+    )
+
+
+def prepare_database(urls: DatabaseUrls) -> None:
+    """Migrate the database if the owner's URL is known, else see that it is migrated. Raises `ConfigurationError`."""
+    if urls.owner:
+        upgrade(urls.owner, urls.roles)
+    else:
+        check(urls.node)
+
+
 @asynccontextmanager
-async def open_stores(url: str) -> AsyncIterator[Stores]:
-    """The stores of a database that is migrated to this version."""
-    database = await Database.open(url)
+async def open_stores(url: str, reader_url: str = "") -> AsyncIterator[Stores]:
+    """The stores of a database that is migrated to this version.
+
+    Without `reader_url` for tools: then nothing can be answered to callers (`Database.open`).
+    """
+    database = await Database.open(url, reader_url=reader_url)
     try:
         yield Stores(
             database,
@@ -113,6 +155,10 @@ async def open_stores(url: str) -> AsyncIterator[Stores]:
             PostgresParty(database),
             PostgresWitness(database),
             PostgresAccounts(database),
+            PostgresSessions(database),
+            PostgresSecondFactors(database),
+            PostgresInvitations(database),
+            PostgresAccesses(database),
         )
     finally:
         await database.close()
@@ -123,24 +169,28 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
     """A node that is ready to run, with all that its routes need. Raises the family of `OperatorError`."""
     genesis = read_genesis(settings.genesis)
     custody = keyfile.open(settings.key_file, unlock_of(settings))
-    _require_own_keys(genesis, settings.member, custody)
-    engine = load_policies(settings.policies)
-    url = settings.database_url.get_secret_value()
-    upgrade(url)
+    folder = load_policies(settings.policies)
+    urls = database_urls(settings)
+    prepare_database(urls)
     async with AsyncExitStack() as stack:
-        stores = await stack.enter_async_context(open_stores(url))
+        stores = await stack.enter_async_context(open_stores(urls.node, urls.reader))
         log = EtcdLog(_etcd_settings(settings, genesis))
         stack.push_async_callback(log.close)
         clock: Clock = SystemClock()
         market_clock = ShiftedClock(settings.clock_file) if settings.clock_file else clock
-        peer_tokens = PeerTokens(custody, clock, genesis=genesis, member=settings.member)
+        state = await stores.ledger.load(genesis)
+        membership = LiveMembership(state.governance)
+        _require_own_keys(membership, settings.member, custody)
+        peer_tokens = PeerTokens(custody, clock, genesis=membership, member=settings.member)
         tls = mutual_tls(settings.ca_file, settings.cert_file, settings.cert_key_file)
-        peers = HttpPeers({n: u for n, u in settings.peer_urls.items() if n != settings.member}, peer_tokens, tls)
+        peers = HttpPeers(_peer_urls(settings, state), peer_tokens, tls)
         stack.push_async_callback(peers.close)
         oidc = await _oidc(settings, clock, stack)
-        state = await stores.ledger.load(genesis)
-        access = Access(engine, settings.member)
-        workshop = _Workshop(settings, genesis, custody, stores, log, clock, market_clock, peers, access, state)
+        access = Access(engine_in_force(state.governance, folder), settings.member)
+        access.height = state.governance.policy.since
+        workshop = _Workshop(
+            settings, genesis, custody, stores, log, clock, market_clock, peers, access, state, membership
+        )
         yield workshop.services(peer_tokens, oidc)
 
 
@@ -159,23 +209,24 @@ class _Workshop:
         peers: HttpPeers,
         access: Access,
         state: LedgerState,
+        membership: LiveMembership,
     ) -> None:
         self.settings, self.genesis, self.custody, self.stores = settings, genesis, custody, stores
         self.log, self.clock, self.peers, self.access = log, clock, peers, access
-        self.market_clock = market_clock
+        self.market_clock, self.membership = market_clock, membership
         self.member = settings.member
-        self.trust = witnessing.trust_policy(genesis)
-        self.encryption = {m.name: m.keys.encryption for m in genesis.members}
         self.node = Node(self.member, Metrics(), stores.ping, settings.monitor_interval_s)
-        self.opener = Opener(genesis, custody)
+        self.opener = Opener(membership, custody)
         self.orderer = Orderer(
             genesis, self.member, log, stores.ledger, custody, market_clock, heartbeat_s=settings.heartbeat_s
         )
-        self.hint_keys = {name: custody.pair(key).hint for name, key in self.encryption.items()}
+        self.hint_keys = hint_keys(membership, custody)
         self.applier = Applier(stores.ledger, state, self.hint_keys, self._witnessed_size)
-        self.prover = Prover(stores.ledger, stores.witness, self.trust, lambda: self.applier.state)
+        self.prover = Prover(
+            stores.ledger, stores.witness, lambda: self.cosigner.trust, lambda: self.applier.state
+        )
         self.cosigner = Cosigner(
-            genesis,
+            membership,
             self.member,
             custody,
             stores.witness,
@@ -186,9 +237,10 @@ class _Workshop:
             interval_s=settings.cosign_interval_s,
             alarm=self.node.alarm,
         )
+        self.sealer = Sealer(membership, custody, os.urandom)
         self.writer = Writer(
             self.member,
-            Sealer(genesis, custody, os.urandom),
+            self.sealer,
             self.orderer,
             self.opener,
             stores.ledger,
@@ -197,7 +249,7 @@ class _Workshop:
             self.node.halted,
         )
         self.market = MarketAgents(
-            View(genesis, self.member),
+            View(membership, self.member),
             stores.party,
             self.opener,
             self.writer,
@@ -206,7 +258,37 @@ class _Workshop:
             lambda: self.applier.state.time_ms,
             partial(self.node.raise_alarm, "market"),
         )
+        self.delegations = LiveDelegations(self._known_delegations, lambda: self.applier.state.time_ms)
+        self.access.know(
+            standing=partial(standing, self.market.view),
+            now_ms=lambda: self.applier.state.time_ms,
+            delegations=self.delegations,
+        )
+        self.teller = self._teller()
+        self.releases = AccessLog(
+            self.teller,
+            self.delegations,
+            lambda: self.applier.state.governance.settings.name_staff,
+            market_clock,
+            _RELEASE_S,
+        )
+        self.belonging = Belonging(membership, self.member)
         self.node.attach(self._parts())
+        self.governor = Governor(
+            self.member, access, self.writer, market_clock, lambda: self.applier.state, os.urandom
+        )
+        self.ruling = Ruling(
+            access,
+            nothing_permitted(read_policy_texts(settings.policies)[0]),
+            lambda: self.governor.now,
+            partial(self.node.raise_alarm, "policies"),
+        )
+        view = self.market.view
+        for listener in (self.ruling.refresh, self.sealer.forget, self.cosigner.refresh, view.membership_changed):
+            membership.listen(listener)
+        membership.listen(self.belonging.changed)
+        membership.listen(lambda: self.peers.move(_peer_urls(self.settings, self.applier.state)))
+        self.applier.listen(lambda step, _: membership.update(step.state.governance))
 
     async def _witnessed_size(self, wanted: int) -> int:
         """The applier asks the cosigner what is witnessed, and the cosigner the applier what is applied."""
@@ -228,7 +310,7 @@ class _Workshop:
                 self.genesis,
                 self.stores.ledger,
                 self.stores.witness,
-                self.trust,
+                lambda: self.cosigner.trust,
                 self.node.alarm,
                 interval_s=self.settings.check_interval_s,
             ),
@@ -236,6 +318,43 @@ class _Workshop:
             peers=self.peers,
             access=self.access,
             market=self.market if self.settings.market else None,
+            belonging=self.belonging,
+            telling=self._telling(),
+        )
+
+    def _known_delegations(self) -> Delegations | None:
+        """What the view has folded, once it has been level with the ledger: an end must not be missed."""
+        return self.market.view.delegations if self.market.followed else None
+
+    def _teller(self) -> Teller:
+        stores = self.stores
+        chains = Chains(stores.accesses, self.custody, self.opener, stores.ledger, stores.party)
+        halted = self.node.halted
+        return Teller(
+            self.member, stores.accesses, chains, self.custody, self.writer, self.opener, self.market_clock, halted
+        )
+
+    def _telling(self) -> Telling:
+        return Telling(
+            self.teller,
+            self.stores.accesses,
+            self.market_clock,
+            interval_s=self.settings.access_interval_s,
+            observe=self.node.metrics.accesses_waiting,
+            alarm=partial(self.node.raise_alarm, "accesses"),
+            calm=partial(self.node.end_alarm, "accesses"),
+        )
+
+    def _delegating(self) -> Delegating:
+        return Delegating(
+            self.member,
+            self.access,
+            self._known_delegations,
+            lambda: self.applier.state.time_ms,
+            self.writer,
+            self.custody,
+            self.market_clock,
+            os.urandom,
         )
 
     def _fetcher(self) -> PayloadFetcher:
@@ -245,8 +364,7 @@ class _Workshop:
             self.stores.party,
             self.stores.ledger,
             self.opener,
-            self.custody,
-            self.encryption,
+            self.hint_keys,
             self.node.fault,
             interval_s=self.settings.fetch_interval_s,
         )
@@ -269,48 +387,82 @@ class _Workshop:
             self.member, self.access, self.stores.accounts, self.writer, self.market.view, self.market_clock, os.urandom
         )
 
+    def _desk(self, peer_tokens: PeerTokens, oidc: list[OidcTokens]) -> Desk:
+        settings = DeskSettings(
+            self.genesis.network,
+            self.member,
+            origin_of(self.settings),
+            self.settings.token_ttl_s,
+            self.settings.session_ttl_s,
+        )
+        return front_desk(settings, self.custody, self.clock, self.stores, peer_tokens, oidc)
+
+    def _explainer(self) -> Explainer:
+        return Explainer(
+            self.member,
+            self.access,
+            self.opener,
+            self.stores.accounts,
+            self.stores.ledger,
+            self.stores.party,
+            partial(standing, self.market.view),
+            lambda: self.applier.state.time_ms,
+        )
+
     def services(self, peer_tokens: PeerTokens, oidc: list[OidcTokens]) -> Services:
         """What the routes are given."""
-        accounts = self.stores.accounts
-        tokens = NodeTokens(
-            self.custody,
-            self.clock,
-            network=self.genesis.network,
-            member=self.member,
-            lifetime_s=self.settings.token_ttl_s,
-        )
-        reader = Reader(self.access, self.opener, self.stores.ledger, self.stores.party)
-        market = MarketReader(self.member, self.access, self.market.view, self.opener, self.stores.party)
-        portfolio = Portfolio(self.access, self.opener, self.stores.party)
-        challenges = Challenges(self.custody, self.clock, issuer=tokens.issuer)
+        desk = self._desk(peer_tokens, oidc)
+        showing = Showing(self.releases, self.member, self.stores.accounts.users)
+        reader = Reader(self.access, self.opener, self.stores.ledger, self.stores.party, showing)
+        market = MarketReader(self.member, self.access, self.market.view, self.opener, self.stores.party, showing)
+        portfolio = Portfolio(self.access, self.opener, self.stores.party, showing)
         return Services(
             member=self.member,
             genesis=self.genesis,
-            trust_file=witnessing.trust_file(self.genesis),
+            membership=self.membership,
             hint_keys=self.hint_keys,
             node=self.node,
             access=self.access,
             submitter=self._submitter(),
             reader=reader,
-            personal=Personal(portfolio, reader, market),
+            personal=Personal(self.access, portfolio, reader, market),
             market=market,
+            accesses=Accesses(self.access, portfolio, self.stores.ledger),
+            delegating=self._delegating(),
+            explainer=self._explainer(),
             prover=self.prover,
+            governor=self.governor,
             cosigner=self.cosigner,
             ledger=self.stores.ledger,
             party=self.stores.party,
-            verifier=Verifier(tokens, peer_tokens, oidc, accounts, self.clock),
-            logins=Logins(accounts, tokens, challenges, self.clock),
-            jwks=tokens.jwks,
+            verifier=desk.verifier,
+            logins=desk.logins,
+            sessions=desk.sessions,
+            factors=desk.factors,
+            people=desk.people,
+            jwks=desk.tokens.jwks,
         )
 
 
-def _require_own_keys(genesis: Genesis, name: str, custody: KeyCustody) -> None:
-    member = genesis.member(name)
-    if member is None:
-        raise ConfigurationError(f"the genesis knows no member {name}")
-    if member.keys != custody.public:
+def origin_of(settings: Settings) -> str:
+    """Where callers reach the API: what the settings say, or else address and port."""
+    if settings.public_url:
+        return settings.public_url
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{'https' if settings.tls_cert else 'http'}://{host}:{settings.port}"
+
+
+def _peer_urls(settings: Settings, state: LedgerState) -> dict[str, str]:
+    names = [member.name for member in state.governance.members]
+    return addresses(settings.member, names, settings.peer_urls, peer_urls(state.governance))
+
+
+def _require_own_keys(membership: Membership, name: str, custody: KeyCustody) -> None:
+    """Who is no member (not yet, or no more) may run a node that follows the ledger; nobody takes what it writes."""
+    member = membership.member(name)
+    if member is not None and member.keys != custody.public:
         raise ConfigurationError(
-            f"the key file does not hold the keys that the genesis names for {name}",
+            f"the key file does not hold the keys that the ledger names for {name}",
             hint="check key_file and genesis: one of them belongs to another member or network",
         )
 

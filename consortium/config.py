@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from consortium.errors import ConfigurationError
 
 _ROOT = Path(__file__).resolve().parent.parent
+POLICIES = _ROOT / "policies"
+"""The policies of a checkout."""
 
 
 class Settings(BaseSettings):
@@ -28,8 +30,12 @@ class Settings(BaseSettings):
     key_file: Path = Field(description="The member's sealed key file.")
     key_secret_file: Path | None = Field(None, description="A mounted secret of 32 bytes that unseals the key file.")
     key_passphrase: SecretStr | None = Field(None, description="A passphrase that unseals the key file instead.")
-    database_url: SecretStr = Field(description="Postgres URL of the member's own database and role.")
-    policies: Path = Field(_ROOT / "policies", description="Folder of the Cedar policies and their schema.")
+    database_url: SecretStr = Field(description="Postgres URL of the member's own database, as the node's role.")
+    database_reader_url: SecretStr = Field(description="The same as the role that answers callers, and only reads.")
+    database_owner_url: SecretStr | None = Field(
+        None, description="The same as its owner, who migrates; not needed where `consortium node migrate` is run first."
+    )
+    policies: Path = Field(POLICIES, description="Folder of the Cedar policies and their schema.")
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8440, ge=0, le=65535, description="Port of the API.")
@@ -55,11 +61,14 @@ class Settings(BaseSettings):
     trim_away_s: int = Field(7 * 86_400, ge=1, description="A member silent for longer is not waited for.")
     check_interval_s: float = Field(60.0, gt=0, description="Pause between two passes of the node's own audit.")
     monitor_interval_s: float = Field(2.0, gt=0, description="How often lag, quota and peers are measured.")
+    access_interval_s: float = Field(20.0, gt=0, le=50, description="How often users are told who read their records.")
     fetch_interval_s: float = Field(2.0, gt=0, description="Pause between attempts to fetch missing payloads.")
 
     market: bool = Field(True, description="Whether the node acts in markets: orders, clears, pays, settles.")
     clock_file: Path | None = Field(None, description="For trials only: the offset of the records' time, 8 bytes.")
 
+    public_url: str = Field("", description="Where callers reach the API, for DPoP; by default host and port.")
+    session_ttl_s: int = Field(43_200, ge=60, le=30 * 86_400, description="Longest life of a session.")
     token_ttl_s: int = Field(900, ge=10, le=86_400, description="Life of tokens that the node issues.")
     oidc_issuer: str = Field("", description="An OIDC issuer whose tokens are accepted; empty for none.")
     oidc_audience: str = Field("", description="The audience that its tokens must carry.")

@@ -50,5 +50,16 @@ class Metrics:
         )  # fmt: skip
         self.backlog = Gauge("consortium_backlog", "Records that wait to be ordered", registry=registry)
         self.policy_errors = Gauge("consortium_policy_errors", "Decisions denied by an error", registry=registry)
+        self.accesses = Gauge(
+            "consortium_accesses_queued", "Reads that wait to be told to their subjects", registry=registry
+        )
+        self.accesses_age = Gauge(
+            "consortium_accesses_oldest_seconds", "Age of the oldest of them; 0 without any", registry=registry
+        )
         self.checked = Gauge("consortium_checked_height", "Blocks that the node's own audit has passed",
                              registry=registry)  # fmt: skip
+
+    def accesses_waiting(self, count: int, age_s: float) -> None:
+        """So many reads wait to be told, the oldest since `age_s` seconds."""
+        self.accesses.set(count)
+        self.accesses_age.set(age_s)

@@ -14,14 +14,24 @@ from typing import Any
 
 import structlog
 
+from consortium.agents.belonging import Belonging
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
 from consortium.agents.index import Indexer
 from consortium.agents.market.runner import MarketAgents
 from consortium.agents.selfcheck import SelfCheck
+from consortium.agents.tell import Telling
 from consortium.agents.trim import Trimmer
 from consortium.energy.metering import to_rfc3339
-from consortium.errors import CommitmentMismatch, Divergence, OperatorError, PeerError, Tampering
+from consortium.errors import (
+    CommitmentMismatch,
+    ConfigurationError,
+    Divergence,
+    NotReady,
+    OperatorError,
+    PeerError,
+    Tampering,
+)
 from consortium.ledger.transition import Transition
 from consortium.metrics import Metrics
 from consortium.pipeline.access import Access
@@ -36,6 +46,7 @@ _log = structlog.get_logger(__name__)
 _QUOTA_ALARM = 0.8
 _HEAD_TIMEOUT_S = 2.0
 _PAUSE_S = 0.2
+_REFUSED_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,8 @@ class Parts:
     peers: Peers
     access: Access
     market: MarketAgents | None
+    telling: Telling
+    belonging: Belonging
 
 
 class Node:
@@ -92,6 +105,7 @@ class Node:
         parts.applier.listen(self._count)
         parts.applier.observe = self.metrics.apply_seconds.observe
         parts.orderer.metrics.batch = self._count_batch
+        self.metrics.policy_errors.set_function(lambda: float(parts.access.errors))
 
     # --- running ---------------------------------------------------------------------------------------------
 
@@ -114,6 +128,7 @@ class Node:
                 ("trim", parts.trimmer.run()),
                 ("fetch", parts.fetcher.run()),
                 ("self-check", parts.self_check.run()),
+                ("tell", parts.telling.run()),
                 *([("market", parts.market.run())] if parts.market is not None else []),
             ):
                 tasks.create_task(self._named(name, work))
@@ -129,30 +144,50 @@ class Node:
 
     async def _apply(self) -> None:
         parts = self.parts
-        try:
-            await parts.applier.run(parts.log, parts.catch_up)
-        except Tampering as error:
-            self._stop(str(error))
-
-    async def _order(self) -> None:
-        """Order once this node has applied all that stood in the log when it started: its own batches among it."""
-        parts = self.parts
         while True:
             try:
-                head = await parts.log.head(timeout_s=_HEAD_TIMEOUT_S)
-                break
-            except OperatorError:
-                await asyncio.sleep(_PAUSE_S)
-        await parts.applier.until_position(head)
-        self._ordering = True
-        _log.info("node takes records", height=parts.applier.state.height)
-        await self._unless_stopped(parts.orderer.run(parts.applier.state.next_sequence(self.member)))
+                await parts.applier.run(parts.log, parts.catch_up)
+            except Tampering as error:
+                self._stop(str(error))
+                return
+            except ConfigurationError as error:
+                # A member that was removed, or is not admitted yet, is refused: it goes on serving what it has.
+                self.raise_alarm("ordering", f"the ordering log refuses this node: {error}")
+                await asyncio.sleep(_REFUSED_PAUSE_S)
+
+    async def _order(self) -> None:
+        """Order while the ledger names this member; nothing is appended before it does, and nothing after."""
+        parts = self.parts
+        while not self._halt.is_set() and parts.orderer.failure is None:
+            await parts.belonging.until_inside()
+            if await self._applied_all():
+                self._ordering = True
+                _log.info("node takes records", height=parts.applier.state.height)
+                await self._while_member(parts.orderer.run(parts.applier.state.next_sequence(self.member)))
+            self._ordering = False
+            if not parts.belonging.now:
+                _log.warning("node takes no records", reason=parts.belonging.refusal)
+                parts.orderer.abandon(NotReady(parts.belonging.refusal))
         if parts.orderer.failure is not None:
             self._stop(str(parts.orderer.failure))
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """A node that applies no more appends no more either, not even a sign of life."""
-        tasks = [asyncio.create_task(work), asyncio.create_task(self._halt.wait())]
+    async def _applied_all(self) -> bool:
+        """Whether this node has applied all that stands in the log by now: its own batches among it."""
+        parts = self.parts
+        while parts.belonging.now:
+            try:
+                head = await parts.log.head(timeout_s=_HEAD_TIMEOUT_S)
+            except OperatorError:
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            await self._while_member(parts.applier.until_position(head))
+            return parts.belonging.now and not self._halt.is_set()
+        return False
+
+    async def _while_member(self, work: Coroutine[Any, Any, None]) -> None:
+        """A node that applies no more, or is no member's, appends no more either, not even a sign of life."""
+        until = (self._halt.wait(), self.parts.belonging.until_outside())
+        tasks = [asyncio.ensure_future(each) for each in (work, *until)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -167,7 +202,6 @@ class Node:
             await self._measure_peers()
             self.metrics.backlog.set(self.parts.orderer.backlog)
             self.metrics.witnessed.set(self.parts.cosigner.best_size)
-            self.metrics.policy_errors.set(self.parts.access.errors)
             self.metrics.checked.set(self.parts.self_check.checked_height)
             await asyncio.sleep(self._monitor_interval_s)
 
@@ -193,8 +227,11 @@ class Node:
 
     async def _measure_peers(self) -> None:
         parts = self.parts
-        results = await asyncio.gather(*(self._ask(name) for name in parts.peers.names))
-        for name, status in zip(parts.peers.names, results, strict=True):
+        names = parts.peers.names  # members come and go while they are asked
+        results = await asyncio.gather(*(self._ask(name) for name in names))
+        for gone in self._peer_status.keys() - set(names):
+            del self._peer_status[gone]
+        for name, status in zip(names, results, strict=True):
             if status is None:
                 self._peer_status.pop(name, None)
                 continue
@@ -255,6 +292,10 @@ class Node:
             _log.error("alarm", kind=kind, sentence=sentence)
         self._alarms[kind] = sentence
 
+    def end_alarm(self, kind: str) -> None:
+        """It is over."""
+        self._alarms.pop(kind, None)
+
     def report(self, sentence: str) -> None:
         """Something worth a line in the log."""
         _log.warning(sentence)
@@ -271,6 +312,8 @@ class Node:
         """Why the node takes no records; '' if it does."""
         if self._stopped:
             return f"the node stopped applying: {self._stopped}"
+        if refusal := self.parts.belonging.refusal:
+            return refusal
         return "" if self._ordering else "the node is catching up with the log"
 
     async def unready(self) -> str:
@@ -298,7 +341,7 @@ class Node:
             "position": state.position,
             "lag": self._lag,
             "witnessed_size": parts.cosigner.best_size,
-            "state": "stopped" if self._stopped else "running" if self._ordering else "catching-up",
+            "state": self._state(),
             "alarms": [f"{kind}: {sentence}" for kind, sentence in sorted(self._alarms.items())],
             "checked_height": parts.self_check.checked_height,
             "policy_set": parts.access.policy_set.hex(),
@@ -310,6 +353,14 @@ class Node:
                 for name, s in sorted(self._peer_status.items())
             },
         }
+
+    def _state(self) -> str:
+        """In one word; `observing` is a node whose member is none now."""
+        if self._stopped:
+            return "stopped"
+        if not self.parts.belonging.now:
+            return "observing"
+        return "running" if self._ordering else "catching-up"
 
     def peer_status(self) -> dict[str, Any]:
         """For other members' nodes."""

@@ -22,6 +22,8 @@ from consortium.model.batches import BATCH_CONTEXT, BatchHead, encode_batch
 from consortium.model.blocks import LogEntry
 from consortium.model.members import Genesis, Member, MemberKeys
 from consortium.model.records import SEALED, Header, SealedRecord, SectionSeal
+from consortium.model.public import Body
+from consortium.pipeline.seal import public_record
 from consortium.ports.party import HeldRecord
 
 T0 = 1_497_484_800_000
@@ -87,6 +89,11 @@ def make_record(
     return SealedRecord(header, header.encoded(), bodies, wraps)
 
 
+def make_public(author: str, label: object, body: Body, *, created_ms: int = T0) -> SealedRecord:
+    """A public record with that body."""
+    return public_record(noise("id", author, label, size=16), author, created_ms, body)
+
+
 def make_records(author: str, count: int, *, first: int = 0, created_ms: int = T0) -> list[SealedRecord]:
     """`count` records labelled `first`, `first` + 1, ..."""
     return [make_record(author, first + n, created_ms=created_ms) for n in range(count)]
@@ -131,7 +138,7 @@ def make_batch(
 
 def apply(state: LedgerState, entry: LogEntry, taken: Collection[bytes] = frozenset()) -> Transition:
     """Admission and transition of one entry. `taken` may be all accepted ids so far."""
-    return transition(state, open_entry(state.genesis, entry), taken)
+    return transition(state, open_entry(state.governance, entry), taken)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -17,9 +18,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from consortium.adapters.keyfile import KeyFile
 from consortium.adapters.keysecrets import Secrets
 from consortium.errors import NotAuthenticated
-from consortium.ports.accounts import Account
+from consortium.ports.accounts import DUTIES, Account
+from consortium.ports.callers import Caller
 
 NOW_S = 1_497_484_800
+
+
+def asking(name: str, member: str, kind: str) -> Caller:
+    """A caller; staff with all duties."""
+    return Caller(name, member, kind, DUTIES if kind == "staff" else frozenset())
 
 
 class FakeClock:
@@ -49,6 +56,15 @@ class MemoryAccounts:
 
     async def put_account(self, account: Account) -> None:
         self.by_name[account.name] = account
+
+    async def add_account(self, account: Account) -> bool:
+        return self.by_name.setdefault(account.name, account) is account
+
+    async def revoke(self, name: str, now_ms: int) -> None:
+        self.by_name[name] = replace(self.by_name[name], revoked_ms=now_ms)
+
+    async def all_accounts(self) -> Sequence[Account]:
+        return [self.by_name[name] for name in sorted(self.by_name)]
 
     async def users(self) -> Sequence[str]:
         return sorted(name for name, account in self.by_name.items() if account.kind == "user")

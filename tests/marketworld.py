@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,20 +20,35 @@ from consortium.model.members import Genesis, Member
 from consortium.model.names import Party
 from consortium.model.records import SEALED, Accepted, Draft, DraftSection
 from consortium.pipeline.access import Access
+from consortium.pipeline.delegating import LiveDelegations
 from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.personal import Personal
 from consortium.pipeline.portfolio import Portfolio
 from consortium.pipeline.read import Reader
+from consortium.pipeline.release import Released
 from consortium.pipeline.seal import Sealer
+from consortium.pipeline.showing import Showing
+from consortium.pipeline.standing import standing
+from consortium.ports.callers import Caller
 from consortium.ports.ledger import StoredRecord
-from consortium.ports.party import HeldRecord
+from consortium.ports.party import HeldRecord, Kind
 from tests.builders import T0
 
 ROLES = {"cityretail": ("retailer",), "gridco": ("grid-operator",), "suncoop": ("cooperative",), "farm": ("retailer",)}
 KEYS = {name: KeyFile(Secrets.generate(os.urandom)) for name in ROLES}
 GENESIS = Genesis("testnet", "main", 1, "x.example", tuple(Member(n, ROLES[n], KEYS[n].public) for n in sorted(ROLES)))
 ENGINE = load_policies(Path(__file__).parents[1] / "policies")
+
+
+class Noting:
+    """Remembers what was released to whom."""
+
+    def __init__(self) -> None:
+        self.released: list[tuple[Caller, Released]] = []
+
+    async def release(self, caller: Caller, released: Sequence[Released]) -> None:
+        self.released += [(caller, one) for one in released]
 
 
 class MarketNode:
@@ -44,9 +61,17 @@ class MarketNode:
         self.access = Access(ENGINE, member)
         self.rows: list[tuple[HeldRecord, dict[bytes, tuple[str, int]]]] = []
         self.stored: dict[bytes, StoredRecord] = {}
-        reader = Reader(self.access, self.opener, self, self)
-        self.market = MarketReader(member, self.access, self.view, self.opener, self)
-        self.personal = Personal(Portfolio(self.access, self.opener, self), reader, self.market)
+        self.access.know(
+            standing=partial(standing, self.view),
+            now_ms=lambda: self.view.now_ms,
+            delegations=LiveDelegations(lambda: self.view.delegations, lambda: self.view.now_ms),
+        )
+        self.releases = Noting()
+        showing = Showing(self.releases, member, self.users)
+        reader = Reader(self.access, self.opener, self, self, showing)
+        self.market = MarketReader(member, self.access, self.view, self.opener, self, showing)
+        portfolio = Portfolio(self.access, self.opener, self, showing)
+        self.personal = Personal(self.access, portfolio, reader, self.market)
         self.reader = reader
 
     def take(self, index, record, time_ms):
@@ -70,11 +95,22 @@ class MarketNode:
     async def record(self, record_id):
         return self.stored.get(record_id)
 
-    async def held(self, record_id):
-        return next((held for held, _ in self.rows if held.id == record_id), None)
+    async def users(self):
+        return [f"home-{number:02}" for number in range(1, 13)]
 
-    async def readers(self, index):
-        return frozenset(tag for held, lines in self.rows if held.index == index for tag in lines)
+    async def held(self, record_id, parties):
+        return next((h for h, lines in self.rows if h.id == record_id and not lines.keys().isdisjoint(parties)), None)
+
+    async def is_reader(self, record_id, parties):
+        return await self.held(record_id, parties) is not None
+
+    async def kinds(self, indexes, parties):
+        return {
+            held.index: Kind(*lines[tag])
+            for held, lines in self.rows
+            for tag in parties
+            if held.index in indexes and tag in lines
+        }
 
     async def find(self, parties, *, type, from_ms, to_ms, after, limit):
         found = []

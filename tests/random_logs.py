@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
+from consortium.ledger.governance.settings import LedgerSettings
+from consortium.ledger.governance.terms import AdmitMember, ChangeSettings, Keys, RemoveMember, RotateKeys, Terms
 from consortium.model.batches import MAX_BATCH_BYTES
 from consortium.model.blocks import LogEntry
 from consortium.model.members import Genesis
+from consortium.model.public import Acknowledgement, Ballot, Body, Proposal, Tombstone
 from consortium.model.records import SealedRecord
 from consortium.model.verdicts import BatchRefusal, RecordRefusal
 from tests.builders import (
@@ -20,6 +23,8 @@ from tests.builders import (
     make_batch,
     make_genesis,
     make_head,
+    make_member,
+    make_public,
     make_record,
     noise,
     sign_batch,
@@ -28,7 +33,8 @@ from tests.builders import (
 GENESIS = make_genesis(3)
 MEMBERS = tuple(m.name for m in GENESIS.members)
 
-RECORDS = ("good", "two sections", *RecordRefusal, "same id in the batch", "missing body", "extra body")
+PUBLIC = ("proposal", "removal", "ballot", "no", "tombstone", "acknowledgement")
+RECORDS = ("good", "two sections", *RecordRefusal, "same id in the batch", "missing body", "extra body", *PUBLIC)
 BATCHES = ("good", "garbage", "empty", "truncated", "changed", "stranger", "not theirs", *BatchRefusal)
 
 
@@ -124,12 +130,56 @@ def _record(chain: Chain, label: object, recipe: Recipe, sort: str) -> SealedRec
         case RecordRefusal.DUPLICATE_ID:
             taken = sorted(chain.taken)
             return make_record(author, label, id=taken[recipe.spot % len(taken)], created_ms=now) if taken else good
+        case RecordRefusal.MALFORMED_BODY:
+            return _public(author, label, Proposal(kind="declare-war", terms={}, expires_ms=now + 1), now)
+        case RecordRefusal.NOT_ENTITLED:
+            return _public(author, label, _rotation(MEMBERS[(MEMBERS.index(author) + 1) % 3], now), now)
+        case RecordRefusal.NO_SUCH_SUBJECT:
+            return _public(author, label, Ballot(proposal=noise("none", size=16), yes=True), now)
+        case RecordRefusal.NOT_OPEN:
+            return _public(author, label, _proposal(_settings(recipe), 0), now)
+        case RecordRefusal.CONFLICT:
+            return _public(author, label, _proposal(_admission(author), now + 60_000), now)
+        case "proposal":
+            return _public(author, label, _proposal(_settings(recipe), now + 60_000), now)
+        case "removal":
+            return _public(author, label, _proposal(RemoveMember(name=MEMBERS[recipe.spot % 3]), now + 60_000), now)
+        case "ballot" | "no" | RecordRefusal.ALREADY_DONE:
+            open_ones = sorted(chain.state.governance.proposals) or [noise("none", size=16)]
+            body = Ballot(proposal=open_ones[recipe.spot % len(open_ones)], yes=sort != "no")
+            return _public(author, label, body, now)
+        case "tombstone":
+            return _public(author, label, Tombstone(records=(noise("a", size=16),), ground="user"), now)
+        case "acknowledgement":
+            stones = sorted(chain.state.governance.erasures) or [noise("none", size=16)]
+            body = Acknowledgement(tombstone=stones[recipe.spot % len(stones)], state="done")
+            return _public(author, label, body, now)
         case "missing body":
             return replace(good, bodies=())
         case "extra body":
             return replace(good, bodies=(*good.bodies, b"more"))
         case _:
             return good
+
+
+def _public(author: str, label: object, body: Body, now: int) -> SealedRecord:
+    return make_public(author, label, body, created_ms=now)
+
+
+def _proposal(terms: Terms, expires_ms: int) -> Proposal:
+    return Proposal(kind=terms.KIND, terms=terms.model_dump(), expires_ms=expires_ms)
+
+
+def _settings(recipe: Recipe) -> ChangeSettings:
+    return ChangeSettings(settings=LedgerSettings(disclosure_s=recipe.spot + 1))
+
+
+def _rotation(name: str, now: int) -> Proposal:
+    return _proposal(RotateKeys(name=name, keys=Keys.of(make_member("other").keys)), now + 60_000)
+
+
+def _admission(name: str) -> AdmitMember:
+    return AdmitMember(name=name, roles=(), keys=Keys.of(make_member(name).keys))
 
 
 def replace_id(record: SealedRecord, other: SealedRecord) -> SealedRecord:

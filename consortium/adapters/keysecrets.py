@@ -1,18 +1,46 @@
-"""What a key file holds: five key pairs' secrets and the storage key. Never shown, never part of a message."""
+"""What a key file holds: a member's secrets by generation, its storage keys, and what ids follow from.
+
+Plain values: every change gives a new `Keychain`, which `keyfile` writes. Never shown, never part of a message.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import Any
 
 from nacl import bindings
 
 from consortium.crypto import signing
-from consortium.errors import Malformed
+from consortium.crypto.hashing import keyed
+from consortium.errors import ConfigurationError, Malformed
 from consortium.model.encoding import decode, encode
 from consortium.model.members import MemberKeys
 
 KEY_BYTES = 32
+MAX_WAITING = 8
+Entropy = Callable[[int], bytes]
+"""From a number of bytes to that many random bytes."""
+
+
+class State(StrEnum):
+    """Of a generation: `next` is made and not in force yet, `active` is in force, `old` opens what came before.
+
+    Of a storage key: `next` takes over once everything is under it as well, `old` is on its way out.
+    """
+
+    NEXT = "next"
+    ACTIVE = "active"
+    OLD = "old"
+
+
+class What(StrEnum):
+    """What of a generation is new: the four keys that sign, the one that opens, or all five."""
+
+    SIGNING = "signing"
+    ENCRYPTION = "encryption"
+    ALL = "all"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,30 +58,146 @@ class Secrets:
         return "Secrets(...)"
 
     @classmethod
-    def generate(cls, entropy: Callable[[int], bytes]) -> Secrets:
+    def generate(cls, entropy: Entropy) -> Secrets:
         """New ones, drawn in the order of the fields."""
         return cls(*(entropy(KEY_BYTES) for _ in fields(cls)))
 
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Generation:
+    """The five secrets that belong together, 32 bytes each. Two generations may share some of them."""
+
+    state: State
+    signing: bytes
+    log: bytes
+    witness: bytes
+    token: bytes
+    encryption: bytes
+
+    def __repr__(self) -> str:
+        return f"Generation({self.state}, ...)"
+
     def public(self) -> MemberKeys:
         """The public halves."""
-        return MemberKeys(
-            signing.public_key(self.signing),
-            signing.public_key(self.log),
-            signing.public_key(self.witness),
-            signing.public_key(self.token),
-            bindings.crypto_scalarmult_base(self.encryption),
-        )
+        seeds = (self.signing, self.log, self.witness, self.token)
+        return MemberKeys(*map(signing.public_key, seeds), bindings.crypto_scalarmult_base(self.encryption))
 
-    def encoded(self) -> bytes:
-        """The bytes that are sealed."""
-        return encode([getattr(self, field.name) for field in fields(self)])
+    def encoded(self) -> list[Any]:
+        return [str(self.state), self.signing, self.log, self.witness, self.token, self.encryption]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StorageKey:
+    """A key for what the member keeps at rest, 32 bytes."""
+
+    state: State
+    key: bytes
+
+    def __repr__(self) -> str:
+        return f"StorageKey({self.state}, ...)"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Keychain:
+    """All secrets of a member, both lists oldest first, one of each active.
+
+    `derivation` is what ids follow from: it never changes, or a node would write again what it has written.
+    """
+
+    generations: tuple[Generation, ...]
+    storage: tuple[StorageKey, ...]
+    derivation: bytes
+
+    def __repr__(self) -> str:
+        return f"Keychain({len(self.generations)} generations, ...)"
 
     @classmethod
-    def decode(cls, data: bytes) -> Secrets:
-        """The inverse of `encoded`. Raises `Malformed`."""
+    def of(cls, secrets: Secrets, derivation: bytes | None = None) -> Keychain:
+        """One generation. Without `derivation` the one that files of version 1 had: it followed from their storage key."""
+        first = Generation(
+            State.ACTIVE, secrets.signing, secrets.log, secrets.witness, secrets.token, secrets.encryption
+        )
+        storage = StorageKey(State.ACTIVE, secrets.storage)
+        return cls((first,), (storage,), derivation or keyed(b"", key=secrets.storage, person=b"consortium bkey"))
+
+    @property
+    def active(self) -> Generation:
+        """The generation in force."""
+        return next(g for g in self.generations if g.state is State.ACTIVE)
+
+    def with_next(self, what: What, entropy: Entropy) -> Keychain:
+        """One more generation. One that waits stays: its proposal may be on its way. Raises `ConfigurationError`."""
+        last = self.active
+        if [g.state for g in self.generations].count(State.NEXT) >= MAX_WAITING:
+            raise ConfigurationError("too many new keys wait to be put in force", hint="is the node's proposal taken?")
+        signing = {name: entropy(KEY_BYTES) for name in ("signing", "log", "witness", "token")}
+        fresh = replace(last, state=State.NEXT, **signing) if what is not What.ENCRYPTION else last
+        if what is not What.SIGNING:
+            fresh = replace(fresh, state=State.NEXT, encryption=entropy(KEY_BYTES))
+        return replace(self, generations=(*self.generations, fresh))
+
+    def activated(self, keys: MemberKeys) -> Keychain:
+        """The generation of these public keys is in force, those before it are old; never back to an older one."""
+        publics = [g.public() for g in self.generations]
+        at = max(publics.index(keys), [g.state for g in self.generations].index(State.ACTIVE))
+        states = [State.OLD if i < at else State.ACTIVE if i == at else State.NEXT for i in range(len(publics))]
+        changed = (replace(g, state=s) for g, s in zip(self.generations, states, strict=True))
+        return replace(self, generations=tuple(changed))
+
+    def retired(self) -> Keychain:
+        """Without the old generations: what was sealed for them alone opens no more."""
+        return replace(self, generations=tuple(g for g in self.generations if g.state is not State.OLD))
+
+    def with_next_storage(self, entropy: Entropy) -> Keychain:
+        """One more storage key. Raises `ConfigurationError` while another change of it is under way."""
+        if len(self.storage) > 1:
+            raise ConfigurationError("a new storage key is under way already", hint="`consortium keys list` shows it")
+        return replace(self, storage=(*self.storage, StorageKey(State.NEXT, entropy(KEY_BYTES))))
+
+    def storage_used(self) -> Keychain:
+        """The newest storage key is in use, those before it are old."""
+        *before, newest = self.storage
+        olds = (replace(key, state=State.OLD) for key in before)
+        return replace(self, storage=(*olds, replace(newest, state=State.ACTIVE)))
+
+    def storage_dropped(self) -> Keychain:
+        """Without the old storage keys."""
+        return replace(self, storage=tuple(key for key in self.storage if key.state is not State.OLD))
+
+    def encoded(self) -> bytes:
+        """The bytes that are sealed, in version 2 of the file."""
+        storage = [[str(key.state), key.key] for key in self.storage]
+        return encode([[g.encoded() for g in self.generations], storage, self.derivation])
+
+    @classmethod
+    def decode(cls, version: int, data: bytes) -> Keychain:
+        """The inverse of `encoded`, and the six keys of version 1. Raises `Malformed`."""
         raw = decode(data)
-        if type(raw) is not tuple or len(raw) != len(fields(cls)):
-            raise Malformed("a key file holds six keys")
-        if any(type(key) is not bytes or len(key) != KEY_BYTES for key in raw):
-            raise Malformed("a key has 32 bytes")
-        return cls(*raw)
+        if version == 1:
+            return cls.of(Secrets(*_keys(raw, len(fields(Secrets)))))
+        if type(raw) is not tuple or len(raw) != 3 or any(type(part) is not tuple for part in raw[:2]):
+            raise Malformed("a key file holds generations, storage keys and what ids follow from")
+        generations = tuple(Generation(_state(g), *_keys(g[1:], 5)) for g in raw[0])
+        storage = tuple(StorageKey(_state(s), *_keys(s[1:], 1)) for s in raw[1])
+        for states in ([g.state for g in generations], [s.state for s in storage]):
+            _require_one_active(states)
+        return cls(generations, storage, *_keys((raw[2],), 1))
+
+
+def _keys(raw: Any, count: int) -> tuple[bytes, ...]:
+    if type(raw) is not tuple or len(raw) != count:
+        raise Malformed(f"{count} keys stand here")
+    if any(type(key) is not bytes or len(key) != KEY_BYTES for key in raw):
+        raise Malformed("a key has 32 bytes")
+    return raw
+
+
+def _state(raw: Any) -> State:
+    if type(raw) is not tuple or not raw or raw[0] not in list(State):
+        raise Malformed("a key has a state")
+    return State(raw[0])
+
+
+def _require_one_active(states: Iterable[State]) -> None:
+    if list(states).count(State.ACTIVE) != 1:
+        raise Malformed("one key is active")

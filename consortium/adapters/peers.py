@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
@@ -54,7 +54,7 @@ class HttpPeers:
     """Implements `consortium.ports.Peers`."""
 
     def __init__(self, urls: Mapping[str, str], tokens: PeerTokens, tls: ssl.SSLContext) -> None:
-        self._urls = {name: url.rstrip("/") for name, url in sorted(urls.items())}
+        self.move(urls)
         self._tokens = tokens
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
         self._http = httpx.AsyncClient(verify=tls, timeout=_TIMEOUT_S, trust_env=False, cookies=no_cookies)
@@ -63,6 +63,10 @@ class HttpPeers:
     def names(self) -> Sequence[str]:
         """The members that have an address."""
         return tuple(self._urls)
+
+    def move(self, urls: Mapping[str, str]) -> None:
+        """These members, at these addresses, from now on; what is under way goes on."""
+        self._urls = {name: url.rstrip("/") for name, url in sorted(urls.items())}
 
     async def close(self) -> None:
         """Close all connections."""
@@ -138,6 +142,8 @@ class HttpPeers:
         limit_s: float = _TIMEOUT_S,
         **arguments: Any,
     ) -> _Answer:
+        if member not in self._urls:
+            raise PeerUnavailable(f"no address is known of {member}, or it is no member now")
         url = f"{self._urls[member]}/v1/peer/{path}"
         # Nothing packed is asked for, and nothing is unpacked: a small answer must not become a large one.
         headers = {"Authorization": f"Bearer {self._tokens.issue(member)}", "Accept-Encoding": "identity"}
@@ -172,6 +178,14 @@ class HttpPeers:
             return json.loads(answer.content)
         except (ValueError, RecursionError):
             raise Malformed("a peer's answer is no JSON") from None
+
+
+def addresses(
+    member: str, members: Iterable[str], settings: Mapping[str, str], ledger: Mapping[str, str]
+) -> dict[str, str]:
+    """The other members of now with their addresses: what the ledger says of one stands over the node's settings."""
+    known = {**settings, **ledger}
+    return {name: known[name] for name in members if name in known and name != member}
 
 
 def _count(value: Any) -> int:

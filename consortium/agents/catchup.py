@@ -25,7 +25,6 @@ from consortium.model.blocks import Block, KeptBlock
 from consortium.model.records import Header
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.opening import Opener
-from consortium.ports.keys import KeyCustody
 from consortium.ports.ledger import LedgerStore, StoredRecord
 from consortium.ports.party import HeldRecord, MissingRecord, PartyStore
 from consortium.ports.peers import Peers
@@ -95,7 +94,7 @@ class CatchUp:
         """Run the chunk through the state machine without storing it, and prove its end against the checkpoint."""
         seen: set[bytes] = set()
         for kept in chunk:
-            opened = reopen(state.genesis, kept.batch)
+            opened = reopen(state.governance, kept.batch)
             taken = set(await self._store.taken(opened.ids())) | seen
             step = transition(state, opened, taken)
             if step.block != kept.block:
@@ -132,8 +131,7 @@ class PayloadFetcher:
         party: PartyStore,
         ledger: LedgerStore,
         opener: Opener,
-        custody: KeyCustody,
-        encryption_keys: dict[str, bytes],
+        hint_keys: Callable[[str], Sequence[bytes]],
         fault: Fault,
         *,
         interval_s: float,
@@ -143,8 +141,7 @@ class PayloadFetcher:
         self._party = party
         self._ledger = ledger
         self._opener = opener
-        self._custody = custody
-        self._encryption_keys = encryption_keys
+        self._hint_keys = hint_keys
         self._fault = fault
         self._interval_s = interval_s
 
@@ -195,8 +192,8 @@ class PayloadFetcher:
     def _as_held(
         self, missing: MissingRecord, stored: StoredRecord, bodies: tuple[bytes, ...], wraps: bytes
     ) -> HeldRecord:
-        key = self._custody.pair(self._encryption_keys[missing.author]).hint
-        slots = my_slots(key, missing.id, stored.header.slots())
+        found = (my_slots(key, missing.id, stored.header.slots()) for key in self._hint_keys(missing.author))
+        slots = next((slots for slots in found if slots), ())
         return HeldRecord(missing.index, missing.id, stored.header_bytes, bodies, wraps, slots)
 
 

@@ -23,9 +23,10 @@ from consortium.crypto.notes import (
     unbase64,
     verified_by,
 )
+from consortium.crypto.trust import TrustPolicy
 from consortium.errors import Divergence, Malformed, OperatorError, PeerError, ProofInvalid
 from consortium.ledger import witnessing
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.prove import Prover
 from consortium.ports.clock import Clock
@@ -46,7 +47,7 @@ class Cosigner:
 
     def __init__(
         self,
-        genesis: Genesis,
+        membership: Membership,
         member: str,
         custody: KeyCustody,
         witness: WitnessStore,
@@ -58,7 +59,7 @@ class Cosigner:
         interval_s: float,
         alarm: Alarm,
     ) -> None:
-        self._genesis = genesis
+        self._membership = membership
         self._member = member
         self._custody = custody
         self._witness = witness
@@ -68,13 +69,22 @@ class Cosigner:
         self._clock = clock
         self._interval_s = interval_s
         self._alarm = alarm
-        self._trust = witnessing.trust_policy(genesis)
-        self._keys = witnessing.witness_keys(genesis)
-        self._logs = witnessing.log_keys(genesis)
+        self.refresh()
         self._peer_sizes: dict[str, int] = {}
         self._best: SignedNote | None = None
         self._best_size = 0
         self._better = asyncio.Condition()
+
+    def refresh(self) -> None:
+        """Who is a member, or a member's key, has changed: what counts from now on are the cosignatures of these."""
+        self._trust = witnessing.trust_policy(self._membership)
+        self._keys = witnessing.witness_keys(self._membership)
+        self._logs = witnessing.log_keys(self._membership)
+
+    @property
+    def trust(self) -> TrustPolicy:
+        """By which checkpoints are believed now."""
+        return self._trust
 
     @property
     def best(self) -> SignedNote | None:
@@ -117,10 +127,13 @@ class Cosigner:
 
     async def run(self) -> None:
         """Propose whenever it is this node's turn."""
-        rank = [m.name for m in self._genesis.members].index(self._member)
         patience = 0
         for look in itertools.count(1):
             await asyncio.sleep(self._interval_s)
+            names = [m.name for m in self._membership.members]
+            if self._member not in names:
+                continue  # not admitted yet, or removed: nobody would take its word
+            rank = names.index(self._member)
             behind = self._applier.state.tree.size > self._best_size
             patience = patience + 1 if behind else 0
             try:
@@ -135,15 +148,16 @@ class Cosigner:
     async def propose(self) -> None:
         """One round: sign the tree of the moment, collect cosignatures, tell everybody."""
         state = self._applier.state
-        checkpoint = Checkpoint(self._genesis.origin, state.tree.size, state.tree.root())
+        checkpoint = Checkpoint(self._membership.origin, state.tree.size, state.tree.root())
         text = checkpoint.text()
-        note = SignedNote(text, (self._custody.sign_checkpoint(text, self._genesis.origin),))
+        note = SignedNote(text, (self._custody.sign_checkpoint(text, self._membership.origin),))
         own = await self._cosign(checkpoint, await self._witness.cosigned_size())
-        answers = await asyncio.gather(*(self._request(member, checkpoint, note) for member in self._peers.names))
+        others = [member for member in self._peers.names if member in self._keys]
+        answers = await asyncio.gather(*(self._request(member, checkpoint, note) for member in others))
         note = note.with_signatures(s for answer in (own, *answers) for s in answer)
         merged = await self._witness.save(note)
         await self._consider(merged)
-        await asyncio.gather(*(self._tell(member, merged) for member in self._peers.names))
+        await asyncio.gather(*(self._tell(member, merged) for member in others))
 
     async def add_checkpoint(self, body: str) -> tuple[int, str]:
         """The witness's side: HTTP status and body as tlog-witness says; 503 while this node is still behind."""
@@ -152,7 +166,7 @@ class Cosigner:
             checkpoint = Checkpoint.parse(note.text)
         except Malformed as error:
             return 400, f"{error}\n"
-        if checkpoint.origin != self._genesis.origin:
+        if checkpoint.origin != self._membership.origin:
             return 404, "unknown origin\n"
         try:
             if not verified_by(note, self._logs):
@@ -188,7 +202,7 @@ class Cosigner:
 
     async def _learn(self, note: SignedNote) -> None:
         checkpoint = Checkpoint.parse(note.text)
-        if checkpoint.origin != self._genesis.origin or not verified_by(note, self._logs):
+        if checkpoint.origin != self._membership.origin or not verified_by(note, self._logs):
             raise ProofInvalid("no known log signed this checkpoint")
         if self._applier.state.tree.size >= checkpoint.size:
             await self._require_own_root(checkpoint)
@@ -211,7 +225,7 @@ class Cosigner:
         """Our cosignature, once the size is durably recorded; none if the size moved meanwhile or would go back."""
         if checkpoint.size < old or not await self._witness.advance_cosigned(old, checkpoint.size):
             return ()
-        name = witnessing.cosigner_name(self._genesis, self._member)
+        name = witnessing.cosigner_name(self._membership, self._member)
         return (self._custody.cosign(checkpoint.text(), name, self._clock.now_ms() // 1000),)
 
     async def _request(self, member: str, checkpoint: Checkpoint, note: SignedNote) -> tuple[NoteSignature, ...]:
@@ -235,7 +249,9 @@ class Cosigner:
         return ()
 
     def _checked(self, member: str, note: SignedNote, answer: str) -> tuple[NoteSignature, ...]:
-        key = self._keys[member]
+        key = self._keys.get(member)
+        if key is None:
+            return ()  # removed while it was asked
         lines = parse_signatures(answer)
         mine = tuple(s for s in lines if s.name == key.name and s.key_id == key.id)
         verified_by(SignedNote(note.text, mine), [key])

@@ -107,7 +107,7 @@ class Indexer:
         records: tuple[AcceptedRecord | RejectedRecord, ...] = (*step.accepted, *step.rejected)
         for record in records:
             self._orderer.record_applied(record.verdict, record.header_bytes, step.block.position)
-        self._orderer.batch_applied(step.block.sequence)
+        self._orderer.batch_applied(step.block.sequence, refused=bool(step.block.refusal))
 
     def _lines(self, held: HeldRecord) -> list[IndexEntry]:
         own = self._orderer.indexed(held.id, held.header_bytes)

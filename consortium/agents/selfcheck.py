@@ -31,7 +31,7 @@ class SelfCheck:
         genesis: Genesis,
         store: LedgerStore,
         witness: WitnessStore,
-        trust: TrustPolicy,
+        trust: Callable[[], TrustPolicy],
         alarm: Callable[[Exception], None],
         *,
         interval_s: float,
@@ -56,7 +56,7 @@ class SelfCheck:
                 self._alarm(error)
 
     async def _pass(self) -> None:
-        audit = StoreAudit(self._store, self._witness, self._genesis, self._trust)
+        audit = StoreAudit(self._store, self._witness, self._genesis, self._trust())
         loop = asyncio.get_running_loop()
         blocks, began = 1, loop.time()
         while await audit.advance(blocks):

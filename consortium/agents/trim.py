@@ -21,7 +21,8 @@ class Trimmer:
 
     `keep_batches` of its newest batches stay in any case; members whose latest batch is older than `away_ms` by the
     ledger's time are not waited for: they catch up from the other members' nodes. For these nothing goes that a quorum
-    has not cosigned (`witnessed` tells up to which tree size one has): they could not prove what they are given.
+    has not cosigned (`witnessed` tells up to which tree size one has): they could not prove what they are given. Who
+    was removed is not waited for either.
     """
 
     def __init__(
@@ -77,9 +78,6 @@ class Trimmer:
 
     async def _safe_size(self, state: LedgerState) -> int:
         sizes = await self._witness.member_sizes()
-        waited_for = [
-            name
-            for name, member in state.members.items()
-            if member.latest_ms is not None and member.latest_ms >= state.time_ms - self._away_ms
-        ]
+        latest = {member.name: state.members[member.name].latest_ms for member in state.governance.members}
+        waited_for = [name for name, ms in latest.items() if ms is not None and ms >= state.time_ms - self._away_ms]
         return min([self._witnessed(), *(sizes.get(name, 0) for name in waited_for)])

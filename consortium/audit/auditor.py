@@ -53,7 +53,7 @@ class Auditor:
         filled = None
         if self._is_after_gap(state, kept.block):
             state, filled, findings = self._after_gap(state, kept, known)
-        batch = reopen(state.genesis, kept.batch)
+        batch = reopen(state.governance, kept.batch)
         outcome, more = self._outcome(state, kept, batch, known)
         findings += more
         if filled is not None:

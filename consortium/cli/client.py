@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from consortium import errors
+from consortium.client.dpop import DpopKey, TokenAuth
 
 _FAMILIES = {
     401: errors.NotAuthenticated,
@@ -24,15 +25,18 @@ _CHECK = "is it running? check --url"
 
 
 class Client:
-    """Calls one node. The token comes from `CONSORTIUM_TOKEN`: a command line can be seen by others."""
+    """Calls one node. The token comes from `CONSORTIUM_TOKEN`: a command line can be seen by others.
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    The key of a token that is bound to one (DPoP) comes from `CONSORTIUM_DPOP_KEY`, 64 hex digits.
+    """
+
+    def __init__(self, url: str, token: str | None = None, key: DpopKey | None = None) -> None:
         token = (token or os.environ.get("CONSORTIUM_TOKEN", "")).strip()
         if not (token.isascii() and token.isprintable()):
             raise errors.InvalidRequest("CONSORTIUM_TOKEN holds no token", hint="set it to a token of this node")
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        auth = TokenAuth(token, key or _key())
         try:
-            self._http = httpx.Client(base_url=url, headers=headers, timeout=70.0, trust_env=False)
+            self._http = httpx.Client(base_url=url, auth=auth, timeout=70.0, trust_env=False)
         except (httpx.InvalidURL, ValueError):
             raise _no_url(url) from None
 
@@ -46,7 +50,7 @@ class Client:
             raise errors.PeerUnavailable(f"the node does not answer: {type(error).__name__}", hint=_CHECK) from error
         if response.status_code >= 400:
             raise _problem(response)
-        if response.status_code != 200:
+        if response.status_code not in (200, 204):
             raise errors.PeerUnavailable(f"the node answers {response.status_code}", hint=_CHECK)
         return response
 
@@ -57,6 +61,17 @@ class Client:
             return response.json()
         except ValueError:
             raise errors.PeerUnavailable("what answers there is no node", hint=_CHECK) from None
+
+
+def _key() -> DpopKey | None:
+    text = os.environ.get("CONSORTIUM_DPOP_KEY", "").strip()
+    try:
+        seed = bytes.fromhex(text)
+    except ValueError:
+        seed = b"?"
+    if len(seed) not in (0, 32):
+        raise errors.InvalidRequest("CONSORTIUM_DPOP_KEY is 64 hex digits")
+    return DpopKey(seed) if seed else None
 
 
 def _no_url(url: str) -> errors.InvalidRequest:

@@ -7,11 +7,13 @@ import typer
 from consortium.cli.audit import audit, export
 from consortium.cli.contract import app as contract
 from consortium.cli.demo import demo
+from consortium.cli.governance import app as governance
 from consortium.cli.market import market
 from consortium.cli.me import certificate, dispute, me
 from consortium.cli.node import app as node
 from consortium.cli.order import app as order
 from consortium.cli.output import EXIT_CODES
+from consortium.cli.policy import app as policy
 from consortium.cli.prices import wallet
 from consortium.cli.receipt import app as receipt
 from consortium.cli.record import app as record
@@ -27,6 +29,8 @@ app.add_typer(record, name="record", help="Submit, show and list records.")
 app.add_typer(receipt, name="receipt", help="Get receipts and verify them offline.")
 app.add_typer(order, name="order", help="Order in a market, see what became of it.")
 app.add_typer(contract, name="contract", help="See contracts, propose them, take the steps of their life.")
+app.add_typer(governance, name="governance", help="Propose, vote, see what stands decided.")
+app.add_typer(policy, name="policy", help="Check policies, run their examples, ask why, compare two sets.")
 app.add_typer(market, name="market", help="See a market, check it, complain; publish prices.")
 app.add_typer(wallet, name="wallet", help="Accounts of money.")
 app.add_typer(me, name="me", help="What one party used, traded, owes and is owed.")

@@ -1,4 +1,4 @@
-"""`consortium node init|run|status|account`."""
+"""`consortium node init|migrate|run|status|account`."""
 
 from __future__ import annotations
 
@@ -10,23 +10,21 @@ from typing import Annotated
 import typer
 import uvloop
 
-from consortium.adapters.postgres.migrate import upgrade
 from consortium.adapters.tokens.passwords import hash_password
 from consortium.adapters.unlock import MountedSecret, Passphrase, Unlock
-from consortium.bootstrap import open_stores
+from consortium.bootstrap import database_urls, open_stores, prepare_database
 from consortium.cli.client import Client
 from consortium.cli.output import console, pairs, reported
 from consortium.cli.record import Url
 from consortium.config import load_settings
 from consortium.errors import InvalidRequest
 from consortium.model.names import is_name
-from consortium.ports.accounts import Account
+from consortium.ports.accounts import DUTIES, KINDS, Account
 from consortium.server import configure_logging, serve
 from consortium.setup import create_node_files
 
 app = typer.Typer(no_args_is_help=True)
 Config = Annotated[Path | None, typer.Option(help="The node's TOML file; CONSORTIUM_CONFIG if absent.")]
-KINDS = ("user", "staff", "machine", "auditor")
 
 
 @app.command()
@@ -73,6 +71,17 @@ def run(config: Config = None) -> None:
 
 
 @app.command()
+def migrate(config: Config = None) -> None:
+    """Bring the node's database to this version and its roles to their rights. Needs `database_owner_url`."""
+    with reported():
+        urls = database_urls(load_settings(config))
+        if not urls.owner:
+            raise InvalidRequest("the setting database_owner_url is needed: only the database's owner migrates it")
+        prepare_database(urls)
+        console.print("the database has this version's schema; its roles have what the rules say")
+
+
+@app.command()
 def status(url: Url) -> None:
     """Ask a node for its height, root, lag and alarms. The token is read from CONSORTIUM_TOKEN."""
     with reported():
@@ -87,14 +96,17 @@ def status(url: Url) -> None:
 @app.command()
 def account(
     name: Annotated[str, typer.Argument(help="The account's name.")],
-    kind: Annotated[str, typer.Option(help="user, staff, machine or auditor.")],
+    kind: Annotated[str, typer.Option(help="user, staff, machine, officer, administrator or service.")],
     config: Config = None,
     password_stdin: Annotated[
         bool, typer.Option(help="A user's password, from standard input (at least 12 characters).")
     ] = False,
     public_key: Annotated[
         str | None,
-        typer.Option(help="Ed25519 public key (64 hex digits): staff, machines and auditors sign in by a challenge."),
+        typer.Option(help="Ed25519 public key (64 hex digits): all but users sign in by a challenge."),
+    ] = None,
+    duty: Annotated[
+        list[str] | None, typer.Option(help="A duty of staff: billing, metering, trading, operations; may be repeated.")
     ] = None,
     disabled: Annotated[
         bool, typer.Option(help="Shut the account: no sign-in, and its tokens end within seconds.")
@@ -103,16 +115,20 @@ def account(
     """Create an account of this member, or replace it as a whole."""
     with reported():
         settings = load_settings(config)
-        made = _account(name, kind, password_stdin, public_key, disabled)
+        made = _account(name, kind, password_stdin, public_key, disabled, frozenset(duty or ()))
         url = settings.database_url.get_secret_value()
-        upgrade(url)
+        prepare_database(database_urls(settings))
         asyncio.run(_put(url, made))
         console.print(f"account {name} ({kind}) of {settings.member} is {'shut' if disabled else 'set'}")
 
 
-def _account(name: str, kind: str, password_stdin: bool, public_key: str | None, disabled: bool) -> Account:
+def _account(
+    name: str, kind: str, password_stdin: bool, public_key: str | None, disabled: bool, duties: frozenset[str]
+) -> Account:
     if not is_name(name) or kind not in KINDS:
-        raise InvalidRequest("a name is 2 to 32 of a-z, 0-9 and hyphen; a kind is " + ", ".join(KINDS))
+        raise InvalidRequest("a name is 2 to 32 of a-z, 0-9 and hyphen; a kind is " + ", ".join(sorted(KINDS)))
+    if not duties <= DUTIES or (duties and kind != "staff"):
+        raise InvalidRequest("duties are of staff: " + ", ".join(sorted(DUTIES)))
     password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
     if password_stdin and len(password) < 12:
         raise InvalidRequest("a password has at least 12 characters")
@@ -122,7 +138,7 @@ def _account(name: str, kind: str, password_stdin: bool, public_key: str | None,
         key = b"?"
     if len(key) not in (0, 32):
         raise InvalidRequest("a public key is 64 hex digits")
-    return Account(name, kind, hash_password(password) if password else "", key, b"", disabled)
+    return Account(name, kind, hash_password(password) if password else "", key, b"", disabled, duties)
 
 
 async def _put(url: str, made: Account) -> None:

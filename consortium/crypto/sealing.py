@@ -213,7 +213,7 @@ def _wrap(draft: Draft, keys: Sequence[bytes], recipient: Recipient, entropy: En
         else:
             body += entropy(KEY_BYTES)
     if recipient.own_key is not None:
-        form, body = _TO_OWN_KEY, _sealed_box(body, recipient.own_key, entropy)
+        form, body = _TO_OWN_KEY, sealed_box(body, recipient.own_key, entropy)
     else:
         form = _TO_USER if recipient.party.user else _TO_MEMBER
         body = body.ljust(len(body) + SEALED_BOX_OVERHEAD, b"\0")
@@ -222,7 +222,7 @@ def _wrap(draft: Draft, keys: Sequence[bytes], recipient: Recipient, entropy: En
     return nonce + bindings.crypto_box_easy_afternm(box, nonce, recipient.pair)
 
 
-def _sealed_box(message: bytes, public: bytes, entropy: Entropy) -> bytes:
+def sealed_box(message: bytes, public: bytes, entropy: Entropy) -> bytes:
     """libsodium's `crypto_box_seal`, with the ephemeral key taken from `entropy` so that vectors are possible."""
     secret = entropy(KEY_BYTES)
     ephemeral = bindings.crypto_scalarmult_base(secret)

@@ -58,9 +58,9 @@ class Calls:
 
     async def stream(self, account: str, member: str, lines: Sequence[str]) -> list[dict[str, Any]]:
         """Many submissions at once, as NDJSON, in an account's name; the answers. Raises `OperatorError`."""
-        headers = {"Authorization": f"Bearer {self._tokens[account]}"}
+        auth = self._net.auth(self._tokens[account])
         content = "\n".join(lines)
-        response = await self._clients[member].post("/v1/records/stream", content=content, headers=headers)
+        response = await self._clients[member].post("/v1/records/stream", content=content, auth=auth)
         if response.status_code != 200:
             raise OperatorError(f"{member} answers {response.status_code} to {account}: {response.text[:300]}")
         return [json.loads(line) for line in response.text.splitlines()]
@@ -70,9 +70,9 @@ class Calls:
         return await self.post(proposal["proposer"], "/v1/contracts", proposal)
 
     async def _request(self, party: str, method: str, path: str, **arguments: Any) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self._tokens[self.account_of(party)]}"}
+        auth = self._net.auth(self._tokens[self.account_of(party)])
         client = self._clients[Party.parse(party).member]
-        response = await client.request(method, path, headers=headers, **arguments)
+        response = await client.request(method, path, auth=auth, **arguments)
         if response.status_code != 200:
             raise OperatorError(f"{party} {method} {path}: {response.status_code} {response.text[:300]}")
         return response

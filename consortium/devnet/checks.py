@@ -130,7 +130,6 @@ async def _others_refused(seen: Seen) -> tuple[bool, str]:
 async def _regulator_holds_nothing(seen: Seen) -> tuple[bool, str]:
     url = seen.net.nodes["regulator"].database_url
     async with await psycopg.AsyncConnection.connect(url) as conn:
-        await conn.execute("SELECT set_config('consortium.scope', 'node', false)")
         held = await (await conn.execute("SELECT count(*) FROM node.held")).fetchone()
         missing = await (await conn.execute("SELECT count(*) FROM node.missing")).fetchone()
         headers = await (await conn.execute("SELECT count(*) FROM ledger.records")).fetchone()
@@ -179,9 +178,8 @@ async def _faults(seen: Seen) -> tuple[bool, str]:
 
 
 async def _get(net: Devnet, member: str, token: str, path: str) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {token}"}
     async with httpx.AsyncClient(base_url=net.nodes[member].url, trust_env=False, timeout=30.0) as http:
-        return await http.get(path, headers=headers)
+        return await http.get(path, auth=net.auth(token))
 
 
 _CHECKS: tuple[tuple[str, Callable[[Seen], Awaitable[tuple[bool, str]]]], ...] = (

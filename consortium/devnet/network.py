@@ -14,10 +14,16 @@ from pathlib import Path
 
 import httpx
 
+from consortium.adapters.policyfiles import read_policy_texts
 from consortium.adapters.postgres.migrate import upgrade
+from consortium.adapters.postgres.roles import DatabaseUrls
+from consortium.adapters.tokens.logins import CHALLENGE_CONTEXT
 from consortium.adapters.tokens.passwords import hash_password
+from consortium.adapters.tokens.sessions import BOUND_KINDS
 from consortium.adapters.unlock import MountedSecret
 from consortium.bootstrap import open_stores
+from consortium.client.dpop import DpopKey, TokenAuth
+from consortium.config import POLICIES
 from consortium.crypto import signing
 from consortium.devnet.certificates import SERVER_NAME, Authority
 from consortium.devnet.etcd import EtcdCluster
@@ -25,8 +31,10 @@ from consortium.devnet.postgres import PostgresServer
 from consortium.devnet.processes import Child, Processes, environment, free_ports
 from consortium.errors import DefectError, OperatorError
 from consortium.ledger import witnessing
+from consortium.ledger.governance.constitution import constitution
 from consortium.model.members import Genesis, Member
-from consortium.ports.accounts import Account
+from consortium.model.policyset import policy_set_digest
+from consortium.ports.accounts import DUTIES, Account
 from consortium.setup import create_node_files
 
 _READY_S = 60.0
@@ -51,6 +59,7 @@ class Person:
     member: str
     password: str = field(default="", repr=False)
     seed: bytes = field(default=b"", repr=False)
+    duties: frozenset[str] = frozenset()
 
     @property
     def party(self) -> str:
@@ -66,8 +75,13 @@ class NodeHandle:
     directory: Path
     port: int
     peer_port: int
-    database_url: str = field(repr=False)
+    databases: DatabaseUrls = field(repr=False)
     child: Child | None = None
+
+    @property
+    def database_url(self) -> str:
+        """The database as its owner: for looking in, and for faults; the node itself has less rights."""
+        return self.databases.owner
 
     @property
     def url(self) -> str:
@@ -113,9 +127,11 @@ class Devnet:
         self.etcd = EtcdCluster(processes, directory / "etcd", self.authority, voters)
         self.nodes: dict[str, NodeHandle] = {}
         self.people: list[Person] = []
+        self.dpop_keys: dict[str, DpopKey | None] = {}
         self._network = network
         self._channel = channel
         self._settings = dict(settings or {})
+        self._policies = Path(str(self._settings.get("policies", POLICIES)))
         self._genesis: Genesis | None = None
 
     @property
@@ -143,7 +159,8 @@ class Devnet:
         await self.etcd.open_channel(names, self._network, self._channel, 1)
         members = tuple(self._make_member(plan) for plan in self.plans)
         origin = f"{self._network}.consortium.example/{self._channel}/1"
-        self._genesis = Genesis(self._network, self._channel, 1, origin, members)
+        begun = constitution(policy_set_digest(*read_policy_texts(self._policies)))
+        self._genesis = Genesis(self._network, self._channel, 1, origin, members, begun)
         self.genesis_file.write_text(self._genesis.to_json(), "utf-8")
         self.trust_file.write_text(witnessing.trust_file(self._genesis), "utf-8")
         for node in self.nodes.values():
@@ -158,18 +175,19 @@ class Devnet:
         secret.touch(mode=0o600)
         secret.write_text(secrets.token_hex(32) + "\n")
         made = create_node_files(directory, plan.name, MountedSecret.read(secret))
-        url = self.postgres.create_database(plan.name, fresh=True)
-        upgrade(url)
+        databases = self.postgres.create_database(plan.name, fresh=True)
+        upgrade(databases.owner, databases.roles)
         port, peer_port = free_ports(2)
-        self.nodes[plan.name] = NodeHandle(plan.name, directory, port, peer_port, url)
+        self.nodes[plan.name] = NodeHandle(plan.name, directory, port, peer_port, databases)
         return Member(plan.name, tuple(sorted(plan.roles)), made.keys.public)
 
     async def _make_people(self, plan: MemberPlan) -> None:
-        people = [Person(f"{plan.name}-staff", "staff", plan.name, seed=secrets.token_bytes(32))]
+        people = [_signer(plan.name, "staff", "staff", DUTIES), _signer(plan.name, "admin", "administrator")]
+        people += [_signer(plan.name, duty, "staff", frozenset({duty})) for duty in ("billing", "metering")]
         if plan.users:
-            people.append(Person(f"{plan.name}-meters", "machine", plan.name, seed=secrets.token_bytes(32)))
+            people.append(_signer(plan.name, "meters", "machine"))
         if "compliance" in plan.roles:
-            people.append(Person(f"{plan.name}-auditor", "auditor", plan.name, seed=secrets.token_bytes(32)))
+            people.append(_signer(plan.name, "officer", "officer"))
         people += [Person(name, "user", plan.name, password=secrets.token_urlsafe(18)) for name in plan.users]
         async with open_stores(self.nodes[plan.name].database_url) as stores:
             for person in people:
@@ -183,7 +201,8 @@ class Devnet:
             "genesis": str(self.genesis_file.resolve()),
             "key_file": str((node.directory / "keys.sealed").resolve()),
             "key_secret_file": str((node.directory / "secret").resolve()),
-            "database_url": node.database_url,
+            "database_url": node.databases.node,
+            "database_reader_url": node.databases.reader,
             "port": node.port,
             "peer_port": node.peer_port,
             "peer_urls": {other.member: other.peer_url for other in self.nodes.values()},
@@ -236,20 +255,35 @@ class Devnet:
         return found
 
     async def sign_in(self, person: Person) -> str:
-        """A token, by the API: password or signed challenge."""
-        async with httpx.AsyncClient(base_url=self.nodes[person.member].url, trust_env=False, timeout=30.0) as http:
-            if person.password:
-                login = {"name": person.name, "password": person.password}
-                response = await http.post("/v1/auth/login", json=login)
-            else:
+        """A token, by the API: password or signed challenge. `auth` sends it, with its key where it needs one."""
+        url = self.nodes[person.member].url
+        key = DpopKey() if person.kind in BOUND_KINDS else None
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30.0) as http:
+            path, body = "/v1/auth/login", {"name": person.name, "password": person.password}
+            if not person.password:
                 asked = await http.post("/v1/auth/challenge", json={"name": person.name})
-                challenge = str(asked.json()["challenge"])
-                signature = signing.sign(b"consortium/login/v1\n" + challenge.encode(), signing.expand(person.seed))
-                answer = {"challenge": challenge, "signature": signature.hex()}
-                response = await http.post("/v1/auth/answer", json=answer)
+                path, body = "/v1/auth/answer", _signed(str(asked.json()["challenge"]), person.seed)
+            headers = {"DPoP": key.proof("POST", url + path)} if key else {}
+            response = await http.post(path, json=body, headers=headers)
         if response.status_code != 200:
             raise OperatorError(f"{person.name} cannot sign in: {response.status_code}")
-        return str(response.json()["token"])
+        token = str(response.json()["token"])
+        self.dpop_keys[token] = key
+        return token
+
+    def auth(self, token: str) -> TokenAuth:
+        """How a token goes on requests: with a proof of its key, if `sign_in` gave it one."""
+        return TokenAuth(token, self.dpop_keys.get(token))
+
+
+def _signed(challenge: str, seed: bytes) -> dict[str, str]:
+    signature = signing.sign(CHALLENGE_CONTEXT + challenge.encode(), signing.expand(seed))
+    return {"challenge": challenge, "signature": signature.hex()}
+
+
+def _signer(member: str, name: str, kind: str, duties: frozenset[str] = frozenset()) -> Person:
+    """Somebody of a member who signs in with a key."""
+    return Person(f"{member}-{name}", kind, member, seed=secrets.token_bytes(32), duties=duties)
 
 
 def _account(person: Person) -> Account:
@@ -258,6 +292,7 @@ def _account(person: Person) -> Account:
         person.kind,
         hash_password(person.password) if person.password else "",
         signing.public_key(person.seed) if person.seed else b"",
+        duties=person.duties,
     )
 
 

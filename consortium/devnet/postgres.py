@@ -1,7 +1,8 @@
 """Postgres for the demo, the tests and trials: a server of its own from a wheel, or databases on any given server.
 
-Each member gets a database and a role that owns it, with a random password; no role can connect to another's
-database. The embedded server listens on a unix socket alone, and trusts nobody who has no password.
+Each member gets a database and three roles for it (its owner, its node's, its reader's) with random passwords; no
+role can connect to another member's database. The embedded server listens on a unix socket alone, and trusts nobody
+who has no password.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from consortium.adapters.postgres.roles import DatabaseUrls
 from consortium.errors import ConfigurationError, StoreUnavailable
 
 _HBA = "# Written by consortium: nobody connects without a password.\nlocal all all scram-sha-256\n"
 _ADMIN = "postgres"
+_OTHERS = ("_node", "_reader")
 _STOP_S = 60.0
 
 
@@ -41,34 +44,40 @@ class PostgresServer:
         """The URL of the role that makes the others."""
         return self._admin_url
 
-    def create_database(self, member: str, *, fresh: bool = False) -> str:
-        """A database and a role for `member`; the role's URL. `fresh` drops what an earlier run left of them.
+    def create_database(self, member: str, *, fresh: bool = False) -> DatabaseUrls:
+        """A database and its roles for `member`; the roles' URLs. `fresh` drops what an earlier run left of them.
 
-        The role may log in and owns its database; it is no superuser, and nobody else may connect there. Called
-        again, the role gets a new password. Raises `StoreUnavailable`.
+        The roles may log in, one owns the database; none is a superuser, none is a member of another, and nobody
+        else may connect there. Called again, they get new passwords. Raises `StoreUnavailable`.
         """
-        name, password = f"consortium_{member}", secrets.token_hex(16)
-        role = sql.Identifier(name)
+        name = f"consortium_{member}"
+        role, others = sql.Identifier(name), [name + ending for ending in _OTHERS]
+        passwords = {account: secrets.token_hex(16) for account in (name, *others)}
         with self._admin() as conn:
             if fresh:
-                self._drop(conn, role)
-            _create_role(conn, name, password)
+                self._drop(conn, name)
+            for account, password in passwords.items():
+                _create_role(conn, account, password)
             if not conn.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone():
                 # An admin that is no superuser may only hand a database to a role that it is a member of.
                 conn.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(role))
                 conn.execute(sql.SQL("CREATE DATABASE {0} OWNER {0} ENCODING 'UTF8' TEMPLATE template0").format(role))
             conn.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(role))
-        return self._url(name, password)
+            for other in others:
+                conn.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(role, sql.Identifier(other)))
+        owner, node, reader = (self._url(name, account, password) for account, password in passwords.items())
+        return DatabaseUrls(node, reader, owner)
 
     def drop_database(self, member: str) -> None:
-        """Drop the member's database, whoever is connected to it, and its role."""
+        """Drop the member's database, whoever is connected to it, and its roles."""
         with self._admin() as conn:
-            self._drop(conn, sql.Identifier(f"consortium_{member}"))
+            self._drop(conn, f"consortium_{member}")
 
     @staticmethod
-    def _drop(conn: psycopg.Connection, role: sql.Identifier) -> None:
-        conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(role))
-        conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(role))
+    def _drop(conn: psycopg.Connection, name: str) -> None:
+        conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        for role in (name, *(name + ending for ending in _OTHERS)):
+            conn.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
 
     def _admin(self) -> psycopg.Connection:
         try:
@@ -76,8 +85,8 @@ class PostgresServer:
         except psycopg.Error as error:
             raise StoreUnavailable("cannot connect to Postgres as its administrator", hint=str(error)) from None
 
-    def _url(self, role: str, password: str) -> str:
-        settings = conninfo_to_dict(self._admin_url) | {"user": role, "password": password, "dbname": role}
+    def _url(self, database: str, role: str, password: str) -> str:
+        settings = conninfo_to_dict(self._admin_url) | {"user": role, "password": password, "dbname": database}
         return make_url(settings)
 
 

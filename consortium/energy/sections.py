@@ -10,7 +10,7 @@ from typing import Any
 
 from consortium.energy.metering import READING, describe, read_payload
 from consortium.energy.opened import Opened
-from consortium.energy.payloads import contracts, market, metering, money, settlement  # noqa: F401  # they register
+from consortium.energy.payloads import access, contracts, market, metering, money, settlement  # noqa: F401  # they register
 from consortium.energy.payloads.base import KINDS, Part, read_part
 from consortium.energy.payloads.contracts import ContractFrame
 from consortium.energy.payloads.metering import MeterReading
@@ -27,14 +27,15 @@ def opened_of(
     id: bytes, index: int, author: str, plaintexts: Sequence[bytes | None], created_ms: int = 0
 ) -> Opened | None:
     """The record with its typed sections (a reading's as plain fields), or None if none of them is known here."""
-    parts = [part for text in plaintexts if text is not None and (part := _typed(text)) is not None]
+    parts = [part for text in plaintexts if text is not None and (part := typed(text)) is not None]
     if not parts:
         return None
     given = tuple(_fields(part) if isinstance(part, MeterReading) else part for part in parts)
     return Opened(id.hex(), index, parts[0].TYPE, author, given, created_ms)
 
 
-def _typed(plaintext: bytes) -> Part | None:
+def typed(plaintext: bytes) -> Part | None:
+    """The section, or None if it is not known here, or breaks a rule of its type."""
     try:
         return read_part(plaintext)
     except Malformed:
@@ -58,7 +59,7 @@ def in_words(plaintexts: Sequence[bytes]) -> tuple[str, dict[str, Any]]:
         return merged["type"], describe(merged)
     data: dict[str, Any] = {}
     for text, payload in zip(plaintexts, payloads, strict=True):
-        part = _typed(text)
+        part = typed(text)
         name = payload.get("part")
         words = describe(payload) if part is None else part_in_words(part)
         _put(data, type, str(name) if is_name(name) else "payload", words)

@@ -24,7 +24,7 @@ from consortium.model.batches import (
     parse_wire_record,
 )
 from consortium.model.blocks import KeptBatch, LogEntry
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.model.records import Header, parse_header
 from consortium.model.verdicts import EVIDENCE_NEEDED, BatchRefusal, RecordRefusal
 
@@ -64,8 +64,8 @@ class OpenedBatch:
         return [r.header.id for r in self.records if r.header is not None and r.fault is None]
 
 
-def open_entry(genesis: Genesis, entry: LogEntry) -> OpenedBatch:
-    """An entry as it comes from the log."""
+def open_entry(membership: Membership, entry: LogEntry) -> OpenedBatch:
+    """An entry as it comes from the log, judged by who is a member then."""
     if len(entry.data) > MAX_BATCH_BYTES:
         return _refused(entry, BatchRefusal.TOO_LARGE)
     try:
@@ -75,7 +75,7 @@ def open_entry(genesis: Genesis, entry: LogEntry) -> OpenedBatch:
         return _refused(entry, BatchRefusal.MALFORMED)
     headers = [record.header for record in wire.records]
     leaves = [leaf_hash(header) for header in headers]
-    refusal = _judge(genesis, entry, head, wire.head, wire.signature, leaves)
+    refusal = _judge(membership, entry, head, wire.head, wire.signature, leaves)
     if refusal is not None:
         return _refused(entry, refusal)
     records = tuple(
@@ -84,7 +84,7 @@ def open_entry(genesis: Genesis, entry: LogEntry) -> OpenedBatch:
     return _good(entry, head, wire.head, wire.signature, records)
 
 
-def reopen(genesis: Genesis, kept: KeptBatch) -> OpenedBatch:
+def reopen(membership: Membership, kept: KeptBatch) -> OpenedBatch:
     """A batch that somebody applied and kept.
 
     Where the record itself was dropped its ciphertext is taken to have matched: the tree's root, which includes
@@ -93,13 +93,13 @@ def reopen(genesis: Genesis, kept: KeptBatch) -> OpenedBatch:
     entry = LogEntry(kept.member, kept.sequence, kept.position, kept.raw or b"")
     if kept.raw is not None:
         # A sound batch among the refused is itself an untruth; judging it again brings that out.
-        return open_entry(genesis, entry)
+        return open_entry(membership, entry)
     try:
         head = parse_head(kept.head)
     except Malformed:
         return _refused(entry, BatchRefusal.MALFORMED)
     leaves = [leaf_hash(header) for header in kept.headers]
-    refusal = _judge(genesis, entry, head, kept.head, kept.signature, leaves)
+    refusal = _judge(membership, entry, head, kept.head, kept.signature, leaves)
     if refusal is not None:
         return _refused(entry, refusal)
     records = _reopen_records(head, kept.headers, leaves, kept.evidence)
@@ -122,13 +122,18 @@ def _reopen_records(
 
 
 def _judge(
-    genesis: Genesis, entry: LogEntry, head: BatchHead, head_bytes: bytes, signature: bytes, leaves: Sequence[bytes]
+    membership: Membership,
+    entry: LogEntry,
+    head: BatchHead,
+    head_bytes: bytes,
+    signature: bytes,
+    leaves: Sequence[bytes],
 ) -> BatchRefusal | None:
-    member = genesis.member(entry.member)
+    member = membership.member(entry.member)
     if member is None:
         return BatchRefusal.UNKNOWN_MEMBER
     place = (head.network, head.channel, head.epoch, head.member, head.sequence)
-    if place != (genesis.network, genesis.channel, genesis.epoch, entry.member, entry.sequence):
+    if place != (membership.network, membership.channel, membership.epoch, entry.member, entry.sequence):
         return BatchRefusal.MISPLACED
     if not signing.verify(BATCH_CONTEXT + head_bytes, signature, member.keys.signing):
         return BatchRefusal.BAD_SIGNATURE

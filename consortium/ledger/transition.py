@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 from consortium.crypto.merkle import Tile
 from consortium.errors import DefectError, Tampering
-from consortium.ledger.admission import OpenedBatch, evidence_of
+from consortium.ledger.admission import OpenedBatch, OpenedRecord, evidence_of
+from consortium.ledger.governance.state import Governance
+from consortium.ledger.governance.step import step
 from consortium.ledger.state import LedgerState, MemberState, ledger_time
 from consortium.model.blocks import AcceptedRecord, Block, KeptBatch, RejectedRecord
-from consortium.model.records import Accepted, Rejected
+from consortium.model.records import PUBLIC_KINDS, Accepted, Rejected
 from consortium.model.verdicts import RecordRefusal
 
 
@@ -39,10 +41,11 @@ def transition(state: LedgerState, batch: OpenedBatch, taken: Collection[bytes])
     """
     _check_place(state, batch)
     height = state.height + 1
-    accepted, rejected = _verdicts(height, state.tree.size, batch, taken)
-    tree, tiles = state.tree.extend(record.leaf for record in accepted)
     members = _members_after(state, batch)
     time_ms = ledger_time(state, members)
+    judge = _Judge(state.governance, height, time_ms)
+    accepted, rejected = _verdicts(judge, state.tree.size, batch, taken)
+    tree, tiles = state.tree.extend(record.leaf for record in accepted)
     block = Block(
         height=height,
         previous=state.digest,
@@ -61,12 +64,13 @@ def transition(state: LedgerState, batch: OpenedBatch, taken: Collection[bytes])
     )
     after = replace(
         state,
+        governance=judge.governance,
         height=height,
         digest=block.digest(),
         position=batch.position,
         time_ms=time_ms,
         tree=tree,
-        members=members,
+        members=_with_admitted(members, judge.governance),
     )
     return Transition(after, block, _kept(batch, rejected), accepted, rejected, tiles)
 
@@ -74,7 +78,7 @@ def transition(state: LedgerState, batch: OpenedBatch, taken: Collection[bytes])
 def _check_place(state: LedgerState, batch: OpenedBatch) -> None:
     if batch.position <= state.position:
         raise Tampering(f"the log's order went back from position {state.position} to {batch.position}")
-    if batch.member not in state.members:
+    if state.governance.member(batch.member) is None:
         return
     expected = state.next_sequence(batch.member)
     if batch.sequence != expected:
@@ -84,16 +88,35 @@ def _check_place(state: LedgerState, batch: OpenedBatch) -> None:
         )
 
 
+class _Judge:
+    """Judges public records one after the other: what one decides holds for the next."""
+
+    def __init__(self, governance: Governance, height: int, time_ms: int) -> None:
+        self.governance, self.height, self._time_ms = governance, height, time_ms
+
+    def refusal(self, record: OpenedRecord) -> RecordRefusal | None:
+        """Why the record is refused by what stands decided; None for one that is taken."""
+        if record.header is None or record.header.kind not in PUBLIC_KINDS:
+            return None
+        after = step(self.governance, record.header, self.height, self._time_ms)
+        if isinstance(after, RecordRefusal):
+            return after
+        self.governance = after
+        return None
+
+
 def _verdicts(
-    height: int, size: int, batch: OpenedBatch, taken: Collection[bytes]
+    judge: _Judge, size: int, batch: OpenedBatch, taken: Collection[bytes]
 ) -> tuple[tuple[AcceptedRecord, ...], tuple[RejectedRecord, ...]]:
     accepted: list[AcceptedRecord] = []
     rejected: list[RejectedRecord] = []
-    seen = set(taken)
+    seen, height = set(taken), judge.height
     for item, record in enumerate(batch.records):
         reason = record.fault
         if reason is None and record.header is not None and record.header.id in seen:
             reason = RecordRefusal.DUPLICATE_ID
+        if reason is None:
+            reason = judge.refusal(record)
         record_id = record.header.id if record.header else b""
         if reason is None:
             seen.add(record_id)
@@ -110,8 +133,15 @@ def _members_after(state: LedgerState, batch: OpenedBatch) -> dict[str, MemberSt
     known = members.get(batch.member)
     if known is not None:
         latest = batch.head.created_ms if batch.head else known.latest_ms
-        members[batch.member] = MemberState(batch.sequence + 1, latest)
+        # Of a removed member nobody checks the numbers; the highest one is where it would go on.
+        members[batch.member] = MemberState(max(known.next_sequence, batch.sequence + 1), latest)
     return members
+
+
+def _with_admitted(members: dict[str, MemberState], governance: Governance) -> dict[str, MemberState]:
+    if len(members) == len(governance.standings):
+        return members
+    return {**{name: MemberState() for name in governance.standings}, **members}
 
 
 def _kept(batch: OpenedBatch, rejected: tuple[RejectedRecord, ...]) -> KeptBatch:

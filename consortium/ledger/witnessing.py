@@ -9,36 +9,37 @@ from __future__ import annotations
 
 from consortium.crypto.notes import COSIGNATURE_V1, ED25519, VerifierKey
 from consortium.crypto.trust import TrustPolicy, parse_policy, render_policy
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 
 
-def log_keys(genesis: Genesis) -> tuple[VerifierKey, ...]:
+def log_keys(membership: Membership) -> tuple[VerifierKey, ...]:
     """The members' log keys, all named by the origin (tlog-policy accepts any of the listed logs)."""
-    return tuple(VerifierKey(genesis.origin, ED25519, m.keys.log) for m in genesis.members)
+    return tuple(VerifierKey(membership.origin, ED25519, m.keys.log) for m in membership.members)
 
 
-def cosigner_name(genesis: Genesis, member: str) -> str:
+def cosigner_name(membership: Membership, member: str) -> str:
     """The key name of a member's cosignatures."""
-    return f"{genesis.origin}/{member}"
+    return f"{membership.origin}/{member}"
 
 
-def witness_keys(genesis: Genesis) -> dict[str, VerifierKey]:
+def witness_keys(membership: Membership) -> dict[str, VerifierKey]:
     """The members' witness keys by member."""
     return {
-        m.name: VerifierKey(cosigner_name(genesis, m.name), COSIGNATURE_V1, m.keys.witness) for m in genesis.members
+        m.name: VerifierKey(cosigner_name(membership, m.name), COSIGNATURE_V1, m.keys.witness)
+        for m in membership.members
     }
 
 
-def quorum(genesis: Genesis) -> int:
+def quorum(membership: Membership) -> int:
     """More than half of the members."""
-    return len(genesis.members) // 2 + 1
+    return len(membership.members) // 2 + 1
 
 
-def trust_file(genesis: Genesis) -> str:
+def trust_file(membership: Membership) -> str:
     """The trust file (C2SP tlog-policy) for this ledger's receipts."""
-    return render_policy(genesis.origin, log_keys(genesis), witness_keys(genesis), quorum(genesis))
+    return render_policy(membership.origin, log_keys(membership), witness_keys(membership), quorum(membership))
 
 
-def trust_policy(genesis: Genesis) -> TrustPolicy:
+def trust_policy(membership: Membership) -> TrustPolicy:
     """The same, parsed."""
-    return parse_policy(trust_file(genesis))
+    return parse_policy(trust_file(membership))

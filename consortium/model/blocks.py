@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consortium.model.encoding import encode
-from consortium.model.records import Accepted, Rejected
+from consortium.model.records import Accepted, Rejected, parse_header
 
 BLOCK_VERSION = 1
 _BLOCK_CONTEXT = b"consortium/block/v1\n"
@@ -110,6 +110,11 @@ class AcceptedRecord:
     verdict: Accepted
     header_bytes: bytes
     leaf: bytes
+
+    @property
+    def kind(self) -> str:
+        """The record's kind."""
+        return parse_header(self.header_bytes).kind
 
 
 @dataclass(frozen=True, slots=True)

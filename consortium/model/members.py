@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from consortium.errors import Malformed
 from consortium.model.encoding import encode
 from consortium.model.names import is_name
 
-GENESIS_VERSION = 1
+GENESIS_VERSION, GENESIS_WITH_CONSTITUTION = 1, 2
 ROLES = frozenset({"utility", "grid-operator", "cooperative", "retailer", "compliance"})
 
 
@@ -62,11 +63,42 @@ class Member:
     keys: MemberKeys
 
 
+class Membership(Protocol):
+    """Who belongs to the network, with which keys: at its genesis, or at some height of its ledger."""
+
+    @property
+    def network(self) -> str: ...
+    @property
+    def channel(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def origin(self) -> str: ...
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members, sorted by name."""
+        ...
+
+    def member(self, name: str) -> Member | None:
+        """The member of that name, or None."""
+        ...
+
+    def with_role(self, role: str) -> tuple[Member, ...]:
+        """The members that hold `role`."""
+        ...
+
+    def encryption_keys(self, name: str) -> tuple[bytes, ...]:
+        """All X25519 keys that a member, or one that was removed, ever had here, newest first."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """What every node of a network agrees on before the first block.
+    """What every node of a network agrees on before the first block. Implements `Membership`.
 
-    `origin` names the tree in checkpoints (C2SP tlog-checkpoint); `members` are sorted by name.
+    `origin` names the tree in checkpoints (C2SP tlog-checkpoint); `members` are sorted by name. `constitution` holds
+    the rules that votes are counted by, the ledger's settings and the digest of the policy set, as
+    `consortium.ledger.governance.constitution` reads them; empty for its defaults.
     """
 
     network: str
@@ -74,6 +106,7 @@ class Genesis:
     epoch: int
     origin: str
     members: tuple[Member, ...]
+    constitution: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def member(self, name: str) -> Member | None:
         """The member of that name, or None."""
@@ -83,19 +116,26 @@ class Genesis:
         """The members that hold `role`."""
         return tuple(m for m in self.members if role in m.roles)
 
+    def encryption_keys(self, name: str) -> tuple[bytes, ...]:
+        """The member's key; nothing for a stranger."""
+        member = self.member(name)
+        return (member.keys.encryption,) if member else ()
+
     def digest(self) -> bytes:
         """SHA-256 over the deterministic encoding: the "previous block" of the first block."""
         return hashlib.sha256(b"consortium/genesis/v1\n" + encode(self.as_dict())).digest()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
+        more = {"constitution": dict(self.constitution)} if self.constitution else {}
         return {
-            "version": GENESIS_VERSION,
+            "version": GENESIS_WITH_CONSTITUTION if more else GENESIS_VERSION,
             "network": self.network,
             "channel": self.channel,
             "epoch": self.epoch,
             "origin": self.origin,
             "members": [{"name": m.name, "roles": list(m.roles), "keys": m.keys.as_dict()} for m in self.members],
+            **more,
         }
 
     def to_json(self) -> str:
@@ -109,8 +149,7 @@ class Genesis:
             raw = json.loads(text)
         except ValueError as error:
             raise Malformed("the genesis is no JSON") from error
-        if not isinstance(raw, dict) or raw.get("version") != GENESIS_VERSION:
-            raise Malformed("unknown genesis version")
+        constitution = _constitution(raw)
         if set(raw) != {"version", "network", "channel", "epoch", "origin", "members"}:
             raise Malformed("the genesis has unknown or missing fields")
         if not is_name(raw["network"]) or not is_name(raw["channel"]):
@@ -124,7 +163,20 @@ class Genesis:
         members = tuple(_member(m) for m in raw["members"])
         if list(members) != sorted(members, key=lambda m: m.name) or len({m.name for m in members}) != len(members):
             raise Malformed("members are sorted by name and distinct")
-        return cls(raw["network"], raw["channel"], raw["epoch"], raw["origin"], members)
+        return cls(raw["network"], raw["channel"], raw["epoch"], raw["origin"], members, constitution)
+
+
+def _constitution(raw: Any) -> dict[str, Any]:
+    """Takes the constitution out of a genesis: version 1 has none, version 2 must."""
+    version = raw.get("version") if isinstance(raw, dict) else None
+    if type(version) is not int or version not in (GENESIS_VERSION, GENESIS_WITH_CONSTITUTION):
+        raise Malformed("unknown genesis version")
+    constitution = raw.pop("constitution", None)
+    if version == GENESIS_VERSION and constitution is None:
+        return {}
+    if version == GENESIS_VERSION or not isinstance(constitution, dict) or not constitution:
+        raise Malformed("a genesis of version 2 has a constitution, one of version 1 has none")
+    return constitution
 
 
 def _member(raw: Any) -> Member:

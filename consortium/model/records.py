@@ -6,6 +6,7 @@ What is not sealed cannot be ordered: the type checker refuses it, since `consor
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,12 +18,16 @@ from consortium.model.names import Party
 
 HEADER_VERSION = 1
 SEALED = "sealed"
-PUBLIC_KINDS: frozenset[str] = frozenset()
+PUBLIC_KINDS = frozenset({"proposal", "ballot", "tombstone", "acknowledgement", "escrow-key"})
+"""Records that everybody reads: their content is the header's body (`consortium.model.public`), nothing is sealed."""
 HINT_BYTES = 16
 DIGEST_BYTES = 32
 MAX_SECTIONS = 8
 MAX_SLOTS = 64
 MAX_TIME_MS = 1 << 47
+MAX_BODY_BYTES = 48 * 1024
+"""A leaf of the tree is served with a length of 16 bits (C2SP tlog-tiles)."""
+EMPTY_DIGEST = hashlib.sha256(b"").digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,8 @@ class SectionSeal:
 class Header:
     """What every node keeps of a record, for ever. Field meanings: docs/formats.md, "Header".
 
-    `hints` is a run of 16-byte hints, 2, 4, 8, ... of them, one per wrap, in no telling order.
+    `hints` is a run of 16-byte hints, 2, 4, 8, ... of them, one per wrap, in no telling order. A record of a public
+    kind has a `body` instead of sections and hints.
     """
 
     id: bytes
@@ -115,9 +121,19 @@ def parse_header(data: bytes) -> Header:
         raise Malformed("header: author is no name")
     if type(created) is not int or not 0 <= created < MAX_TIME_MS:
         raise Malformed("header: created is no time")
+    if kind in PUBLIC_KINDS:
+        return _parse_public(Header(rid, kind, author, created, (), b"", wraps_digest, body), seals, hints)
     if body is not None:
         raise Malformed("header: only public kinds have a body")
     return Header(rid, kind, author, created, _parse_seals(seals), _parse_hints(hints), wraps_digest)
+
+
+def _parse_public(header: Header, seals: Any, hints: Any) -> Header:
+    if seals != () or type(seals) is not tuple or hints != b"" or header.wraps_digest != EMPTY_DIGEST:
+        raise Malformed("header: a public kind has nothing sealed")
+    if type(header.body) is not bytes or not 0 < len(header.body) <= MAX_BODY_BYTES:
+        raise Malformed("header: a public kind has a body")
+    return header
 
 
 def _is_bytes(value: Any, length: int) -> bool:
@@ -151,7 +167,7 @@ def _parse_hints(raw: Any) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class SealedRecord:
-    """A record as it travels in a batch.
+    """A record as it travels in a batch. Of a public kind it is its header alone.
 
     `bodies` are the sections' ciphertexts in the header's order; `wraps` is a run of equally long wraps, one per
     hint, in the hints' order.

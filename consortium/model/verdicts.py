@@ -26,6 +26,12 @@ class RecordRefusal(StrEnum):
     WRONG_CIPHERTEXT = "wrong-ciphertext"
     WRONG_WRAPS = "wrong-wraps"
     DUPLICATE_ID = "duplicate-id"
+    MALFORMED_BODY = "malformed-body"
+    NOT_ENTITLED = "not-entitled"
+    NO_SUCH_SUBJECT = "no-such-subject"
+    NOT_OPEN = "not-open"
+    ALREADY_DONE = "already-done"
+    CONFLICT = "conflict"
 
 
 EVIDENCE_NEEDED = frozenset({RecordRefusal.WRONG_CIPHERTEXT, RecordRefusal.WRONG_WRAPS})

@@ -8,7 +8,7 @@ can never reach `consortium.crypto.sealing` (import-linter).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -38,11 +38,11 @@ class Applier:
         self,
         store: LedgerStore,
         state: LedgerState,
-        hint_keys: Mapping[str, bytes],
+        hint_keys: Callable[[str], Sequence[bytes]],
         witnessed_size: WitnessedSize,
     ) -> None:
-        """`hint_keys` by author; `witnessed_size(wanted)` is the largest tree that a quorum is known to have
-        cosigned, after asking the other members if it is below `wanted`.
+        """`hint_keys` by author, newest first; `witnessed_size(wanted)` is the largest tree that a quorum is known to
+        have cosigned, after asking the other members if it is below `wanted`.
         """
         self._store = store
         self._witnessed_size = witnessed_size
@@ -78,21 +78,29 @@ class Applier:
         Raises `Tampering`: then nothing more may be applied, while reading goes on.
         """
         while True:
-            await self._follow(log)
-            await catch_up(self.state)
+            if not await self._follow(log):
+                await catch_up(self.state)
 
-    async def _follow(self, log: OrderingLog) -> None:
-        """Apply until the log turns out to begin after what this node needs."""
-        sequences = {name: m.next_sequence for name, m in self.state.members.items()}
+    async def _follow(self, log: OrderingLog) -> bool:
+        """Apply until the log turns out to begin after what this node needs (False), or until members come or go.
+
+        Then (True) the log is read anew from there: a reading knows from whom it must miss nothing. What a removed
+        member, or a stranger, still gets into the log follows no rule that a gap could break.
+        """
+        names = _names(self.state)
+        sequences = {name: self.state.next_sequence(name) for name in names}
         async with aclosing(log.read(self.state.position, sequences)) as events:
             async for event in events:
                 if not await self._handle(event):
-                    return
+                    return False
+                if _names(self.state) != names:
+                    return True
+        return True
 
     async def _handle(self, event: LogEvent) -> bool:
         match event:
             case Appended(entry):
-                await self._apply(open_entry(self.state.genesis, entry))
+                await self._apply(open_entry(self.state.governance, entry))
             case Overwritten(member, sequence, position):
                 raise Tampering(f"batch {sequence} of {member} was overwritten at position {position}")
             case Removed(member, sequence, position):
@@ -106,7 +114,7 @@ class Applier:
 
         Raises `Tampering` if the block that follows from its batch is not the block that it was given with.
         """
-        opened = reopen(self.state.genesis, kept.batch)
+        opened = reopen(self.state.governance, kept.batch)
         ids = opened.ids()
         taken = await self._patiently(lambda: self._store.taken(ids)) if ids else frozenset[bytes]()
         if transition(self.state, opened, taken).block != kept.block:
@@ -138,17 +146,17 @@ class Applier:
 
     def _mine(self, opened: OpenedBatch, step: Transition) -> tuple[list[HeldRecord], list[MissingRecord]]:
         """The records that are addressed to this node: with their payloads, or (catch-up) without."""
-        key = self._hint_keys.get(opened.member)
+        keys = self._hint_keys(opened.member) if step.accepted else ()
         held: list[HeldRecord] = []
         missing: list[MissingRecord] = []
-        if key is None:
+        if not keys:
             return held, missing
         for accepted in step.accepted:
             verdict = accepted.verdict
             record = opened.records[verdict.item]
             if record.header is None:
                 continue
-            slots = my_slots(key, verdict.id, record.header.slots())
+            slots = _slots(keys, verdict.id, record.header.slots())
             if not slots:
                 continue
             if record.wire is None:
@@ -163,6 +171,8 @@ class Applier:
         if sequence <= self._may_go.get(member, -1):
             return
         block = await self._patiently(lambda: self._store.block_of_batch(member, sequence))
+        if block is None and self._is_skipped(member, sequence):
+            return
         stranger = member not in self.state.members  # nobody trims what no member wrote
         newest = not stranger and sequence + 1 >= self.state.next_sequence(member)
         if block is None or stranger or newest or not await self._is_witnessed(block.size):
@@ -172,6 +182,12 @@ class Applier:
                 + (": it is the member's newest, which is never trimmed" if newest else "")
             )
         self._may_go[member] = await self._last_witnessed(member, sequence)
+
+    def _is_skipped(self, member: str, sequence: int) -> bool:
+        """Whether it is a number that a member left out while it was removed: nobody checks the numbers then."""
+        standing = self.state.governance.standings.get(member)
+        was_removed = standing is not None and standing.admitted != standing.first_admitted
+        return was_removed and sequence < self.state.next_sequence(member)
 
     async def _last_witnessed(self, member: str, sequence: int) -> int:
         """The last batch from `sequence` on, short of the member's newest, that the witnessed tree covers.
@@ -204,3 +220,15 @@ class Applier:
                 return await call()
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
+
+
+def _names(state: LedgerState) -> list[str]:
+    return [member.name for member in state.governance.members]
+
+
+def _slots(keys: Sequence[bytes], record_id: bytes, hints: Sequence[bytes]) -> tuple[int, ...]:
+    """The slots that are addressed to this node under any of its keys with the author."""
+    for key in keys:
+        if found := my_slots(key, record_id, hints):
+            return found
+    return ()

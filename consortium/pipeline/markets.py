@@ -12,20 +12,22 @@ from typing import Any
 from consortium.crypto.sealing import party_tag
 from consortium.energy.contracts.contract import Contract, executes
 from consortium.energy.contracts.terms import MarketTerms
+from consortium.energy.field_groups import IDENTITY, TERMS, Permitted, users_in
 from consortium.energy.market.bundle import BookBundle
 from consortium.energy.opened import Opened
-from consortium.energy.payloads.base import read_part
 from consortium.energy.payloads.market import Order, Prices
 from consortium.energy.reports import markets
 from consortium.energy.reports.book import OpenedOrder, bundle, session_book
 from consortium.energy.reports.totals import area_rows
+from consortium.energy.sections import typed
 from consortium.energy.view.sessions import Session
 from consortium.energy.view.view import View
-from consortium.errors import InvalidRequest, Malformed, NotFound
+from consortium.errors import InvalidRequest, NotFound
 from consortium.model.names import Party
 from consortium.model.records import parse_header
 from consortium.pipeline.access import Access
 from consortium.pipeline.opening import Opener
+from consortium.pipeline.showing import Seen, Showing
 from consortium.ports.callers import Caller
 from consortium.ports.party import PartyStore
 
@@ -34,17 +36,21 @@ MAX_DAYS = 31
 _DAY_MS, _HOUR_MS, _QUARTER_MS = 86_400_000, 3_600_000, 900_000
 _STEPS = (900_000, 1_800_000, 3_600_000)
 _MAX_VALUES = 3000
+_AN_ORDER = Permitted(Order.TYPE, frozenset({TERMS, IDENTITY}))
 
 
 class MarketReader:
     """Reads markets for this member's callers."""
 
-    def __init__(self, member: str, access: Access, view: View, opener: Opener, party: PartyStore) -> None:
+    def __init__(
+        self, member: str, access: Access, view: View, opener: Opener, party: PartyStore, showing: Showing
+    ) -> None:
         self._member = Party(member)
         self._access = access
         self._view = view
         self._opener = opener
         self._party = party
+        self._showing = showing
 
     @property
     def now_ms(self) -> int:
@@ -93,12 +99,15 @@ class MarketReader:
     async def book(self, caller: Caller, name: str, start_ms: int, round: int | None) -> BookBundle:
         """A gate's book with its orders opened, for the operators' staff. Raises `NotFound`, `Forbidden`."""
         self._access.require_book(caller, self.one(caller, name)[1])
+        self._access.require_groups(caller, {Order.TYPE: _AN_ORDER.groups}, "see a market's book")
         contract = self._view.market_contract(name, start_ms)
         session = self._view.sessions.get((name, start_ms))
         if contract is None or session is None or not isinstance(contract.terms, MarketTerms):
             raise NotFound("no such session, or it is not closed yet")
         found = session_book(self._view, contract, contract.terms, session, round)
-        return bundle(found, {order.id: await self._order(order.id) for order in found.orders})
+        opened = {order.id: await self._order(order.id) for order in found.orders}
+        await self._showing.show(caller, [seen for _, seen in opened.values()])
+        return bundle(found, {id: order for id, (order, _) in opened.items()})
 
     def series(self, caller: Caller, name: str, from_ms: int, to_ms: int) -> list[Opened]:
         """A published series (carbon, say) of a period: public to everyone in any market of this node.
@@ -132,9 +141,11 @@ class MarketReader:
             if market == name and (from_ms is None or start >= from_ms) and (to_ms is None or start < to_ms)
         ]
 
-    async def _order(self, id: bytes) -> OpenedOrder:
-        """An order by the member's own wrap: its header, and the key of the section that is the order."""
-        held = await self._party.held(id)
+    async def _order(self, id: bytes) -> tuple[OpenedOrder, Seen]:
+        """An order by the member's own wrap: its header, and the key of the section that is the order. Nothing else of
+        the record is opened.
+        """
+        held = await self._party.held(id, [self._opener.tag(self._member)])
         if held is None:
             raise NotFound("an order of the book is not held here")
         header = parse_header(held.header_bytes)
@@ -142,18 +153,13 @@ class MarketReader:
         for wrap in wraps:
             if wrap.tag != party_tag(self._member):
                 continue
-            for number, plaintext in enumerate(self._opener.open_sections(held, header, wrap)):
-                key = wrap.keys[number]
-                if plaintext is not None and key is not None and _is_order(plaintext):
-                    return OpenedOrder(held.header_bytes, number, key, plaintext)
+            for number, plaintext in enumerate(self._opener.open_sections(held, header, wrap, _AN_ORDER)):
+                key, order = wrap.keys[number], typed(plaintext) if plaintext is not None else None
+                if plaintext is not None and key is not None and isinstance(order, Order):
+                    tags = tuple(other.tag for other in wraps)
+                    seen = Seen(id, Order.TYPE, _AN_ORDER.groups, tags, users_in([order]))
+                    return OpenedOrder(held.header_bytes, number, key, plaintext), seen
         raise NotFound("an order of the book is not open to this member")
-
-
-def _is_order(plaintext: bytes) -> bool:
-    try:
-        return isinstance(read_part(plaintext), Order)
-    except Malformed:
-        return False
 
 
 def _runs(starts: list[int]) -> Iterator[list[int]]:

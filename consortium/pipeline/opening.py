@@ -5,29 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from consortium.crypto.hints import my_slots
 from consortium.crypto.padding import pad
 from consortium.crypto.sealing import Wrap, open_section, open_wrap, party_tag, pick_wraps
+from consortium.energy.field_groups import WHOLE, Permitted
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.model.names import Party
 from consortium.model.records import DraftSection, Header, parse_header
+from consortium.pipeline.keyring import pairs_with
 from consortium.ports.keys import KeyCustody
 from consortium.ports.party import HeldRecord
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedPayload:
-    """A record as one party sees it: `sections` has None where the party may not read."""
+    """A record as one party sees it: `sections` has None where the party may not read.
+
+    `tags` are those of all parties of this node that hold a key to any of it.
+    """
 
     header: Header
     sections: tuple[bytes | None, ...]
+    tags: tuple[bytes, ...] = ()
 
 
 class Opener:
     """Opens held records with the member's keys. Every opening checks the commitment."""
 
-    def __init__(self, genesis: Genesis, custody: KeyCustody) -> None:
-        self._genesis = genesis
+    def __init__(self, membership: Membership, custody: KeyCustody) -> None:
+        self._membership = membership
         self._custody = custody
 
     def tag(self, party: Party) -> bytes:
@@ -36,10 +43,7 @@ class Opener:
 
     def wraps(self, held: HeldRecord, header: Header) -> tuple[tuple[Wrap, ...], CommitmentMismatch | None]:
         """The wraps that are addressed to this node and open, and what is wrong with one that does not."""
-        author = self._genesis.member(header.author)
-        if author is None:
-            raise Malformed("a held record has an author outside the consortium")
-        pair = self._custody.pair(author.keys.encryption).pair
+        pair = self._pair(header)
         try:
             wraps = pick_wraps(header, held.wraps, held.slots)
         except Malformed:
@@ -53,25 +57,44 @@ class Opener:
                 wrong = error
         return tuple(opened), wrong
 
+    def _pair(self, header: Header) -> bytes:
+        """The key that the author's and our keys of that time share; the hints tell which."""
+        found = pairs_with(self._membership, self._custody, header.author)
+        if not found:
+            raise Malformed("a held record has an author outside the consortium")
+        slots = header.slots()
+        fitting = (p for p in found if my_slots(p.hint, header.id, slots)) if len(found) > 1 else iter(found)
+        return next(fitting, found[0]).pair
+
     def blinded_readers(self, wraps: tuple[Wrap, ...]) -> tuple[bytes, ...]:
         """The blinded tags of those wraps' parties."""
         return tuple(self._custody.blind(wrap.tag) for wrap in wraps)
 
-    def open_sections(self, held: HeldRecord, header: Header, wrap: Wrap) -> tuple[bytes | None, ...]:
-        """The plaintexts that the wrap's keys open, commitments checked. Raises `CommitmentMismatch`."""
-        return tuple(
-            None if key is None else open_section(header, number, held.bodies[number], key)
+    def open_sections(
+        self, held: HeldRecord, header: Header, wrap: Wrap, permitted: Permitted = WHOLE
+    ) -> tuple[bytes | None, ...]:
+        """The plaintexts that the wrap's keys open, commitments checked. Raises `CommitmentMismatch`.
+
+        A section that is not `permitted` is not opened; one that turns out to be another than its place says is
+        dropped at once.
+        """
+        opened = (
+            None if key is None or not permitted.opens(number) else open_section(header, number, held.bodies[number], key)
             for number, key in enumerate(wrap.keys)
         )
+        return tuple(text if text is None or permitted.keeps(text) else None for text in opened)
 
-    def open_for(self, held: HeldRecord, party: Party) -> OpenedPayload:
-        """The record as `party` sees it. Raises `NotFound` if no wrap is theirs, `CommitmentMismatch`."""
+    def open_for(self, held: HeldRecord, party: Party, permitted: Permitted) -> OpenedPayload:
+        """What is permitted of the record as `party` sees it. Raises `NotFound` if no wrap is theirs,
+        `CommitmentMismatch`.
+        """
         header = parse_header(held.header_bytes)
         tag = party_tag(party)
         wraps, _ = self.wraps(held, header)
         for wrap in wraps:
             if wrap.tag == tag:
-                return OpenedPayload(header, self.open_sections(held, header, wrap))
+                sections = self.open_sections(held, header, wrap, permitted)
+                return OpenedPayload(header, sections, tuple(wrap.tag for wrap in wraps))
         raise NotFound("no such record")
 
     def open_all(self, held: HeldRecord) -> OpenedPayload:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from consortium.crypto.merkle import leaf_hash, root_of
-from consortium.errors import LogUnavailable, StoreUnavailable, Tampering
+from consortium.errors import ConfigurationError, LogUnavailable, StoreUnavailable, Tampering
 from consortium.model.batches import BATCH_CONTEXT, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, BatchHead, encode_batch
 from consortium.model.members import Genesis
 from consortium.model.records import Applied, Ordered, SealedRecord
@@ -113,8 +113,10 @@ class Orderer:
         self._took_s = 0.0
         self._wake = asyncio.Event()
         self._under_way: dict[bytes, Ticket] = {}
-        self._applied_sequence = -1
+        self._applied_sequence = self._refused = -1
         self._applied = asyncio.Event()
+        self._may_sign = asyncio.Event()
+        self._may_sign.set()
         self.failure: Tampering | None = None
         self.metrics = OrderMetrics()
 
@@ -132,13 +134,27 @@ class Orderer:
         ticket = self._under_way.get(record_id)
         return ticket.indexed if ticket is not None and ticket.record.header_bytes == header_bytes else None
 
+    def hold(self) -> None:
+        """Send nothing more, not even a sign of life: nobody would take it (the ledger names other keys than ours)."""
+        self._may_sign.clear()
+
+    def go_on(self) -> None:
+        """Send again."""
+        self._may_sign.set()
+
+    @property
+    def pending(self) -> frozenset[bytes]:
+        """Ids of the records that are queued or on their way."""
+        return frozenset(ticket.record.header.id for ticket in self._queue) | self._under_way.keys()
+
     @property
     def backlog(self) -> int:
         """Records that wait for a batch."""
         return len(self._queue)
 
-    def batch_applied(self, sequence: int) -> None:
-        """Hear that this node applied its own batch `sequence`: the line is idle."""
+    def batch_applied(self, sequence: int, *, refused: bool = False) -> None:
+        """Hear that this node applied its own batch `sequence`, or that all refused it: the line is idle."""
+        self._refused = sequence if refused else self._refused
         self._applied_sequence = max(self._applied_sequence, sequence)
         self._expected = len(self._queue) + self._sent
         self._applied.set()
@@ -159,19 +175,28 @@ class Orderer:
         loop = asyncio.get_running_loop()
         while True:
             tickets = await self._collect()
+            await self._may_sign.wait()
             began = loop.time()
             try:
                 await self._order(sequence, tickets)
                 await self._until_applied(sequence)
                 self._took_s = loop.time() - began
+                if self._refused == sequence:
+                    self._again(tickets)
             except Tampering as error:
                 await self._until_applied(sequence)
                 if not await self._is_ours(sequence):
                     self.failure = error
                     self._abandon(tickets, error)
                     return
-                self._queue.extendleft(reversed([t for t in tickets if not t.applied.done()]))
+                self._again(tickets)
             sequence += 1
+
+    def _again(self, tickets: list[Ticket]) -> None:
+        """What was sent and has no verdict was in a batch that was refused (the members took this node's keys from it
+        while it was under way), or not ours: it takes the next sequence.
+        """
+        self._queue.extendleft(reversed([t for t in tickets if not t.applied.done()]))
 
     async def _collect(self) -> list[Ticket]:
         """Wait for records, at most a heartbeat long, and take what fits into one batch.
@@ -261,11 +286,14 @@ class Orderer:
         return encode_batch(head, self._custody.sign_batch(BATCH_CONTEXT + head), records)
 
     async def _append(self, sequence: int, data: bytes) -> int:
-        """The same bytes at the same sequence until the log says where they stand: exactly once."""
+        """The same bytes at the same sequence until the log says where they stand: exactly once.
+
+        A log that refuses this member is asked again too: it may have been removed, and hears of it in a moment.
+        """
         while True:
             try:
                 return await self._log.append(sequence, data, timeout_s=_APPEND_TIMEOUT_S)
-            except LogUnavailable:
+            except (LogUnavailable, ConfigurationError):
                 await asyncio.sleep(_RETRY_S)
 
     async def _until_applied(self, sequence: int) -> None:
@@ -286,7 +314,12 @@ class Orderer:
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
 
-    def _abandon(self, tickets: list[Ticket], error: Tampering) -> None:
+    def abandon(self, error: Exception) -> None:
+        """Fail all that waits or is under way: this member's batches are taken no more."""
+        self._abandon(list(self._under_way.values()), error)
+        self._under_way.clear()
+
+    def _abandon(self, tickets: list[Ticket], error: Exception) -> None:
         for ticket in [*tickets, *self._queue]:
             ticket.fail(error)
         self._queue.clear()

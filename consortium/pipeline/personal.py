@@ -7,18 +7,20 @@ market's public series.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, TypeVar
 
 from consortium.energy.contracts.pricing import price_at
 from consortium.energy.contracts.tariffs import Indexed
 from consortium.energy.contracts.terms import MarketTerms, SupplyTerms
+from consortium.energy.field_groups import IDENTITY, MONEY, without_names
 from consortium.energy.forecast import FORECASTS, Errors, errors, forecast
 from consortium.energy.invoices import invoice
 from consortium.energy.metering import to_rfc3339
 from consortium.energy.opened import Opened, Period, in_force, reading_fields, readings
 from consortium.energy.payloads.contracts import ContractFrame
 from consortium.energy.payloads.market import Order, OrderResult
+from consortium.energy.reports import needs
 from consortium.energy.reports.contracts import contract_words
 from consortium.energy.reports.meters import meter_rows
 from consortium.energy.reports.orders import FOLLOWING, order_rows, proof_words
@@ -30,18 +32,20 @@ from consortium.energy.shown import shown
 from consortium.energy.summary import Summary, as_json, summarize
 from consortium.energy.zones import earlier
 from consortium.errors import NotFound
-from consortium.pipeline.access import party_of
+from consortium.pipeline.access import Access, party_of
 from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.portfolio import Portfolio, Wanted
 from consortium.pipeline.read import Reader
 from consortium.ports.callers import Caller
 
+T = TypeVar("T")
 CARBON = "carbon"
 Page = tuple[list[dict[str, Any]], int | None]
 _DAY_MS = 86_400_000
 _SILENT_MS = 7 * 86_400_000
 """A meter that fell silent is looked for this long."""
 _LOOK_BACK_MS = 8 * _DAY_MS
+_CONTRACTS = ("contract", "contract-step")
 _ROUNDS = 20
 """Pages of payments that one page of a statement is gathered from: an agent's hold other accounts' entries too."""
 
@@ -49,7 +53,8 @@ _ROUNDS = 20
 class Personal:
     """Answers about the caller's own party."""
 
-    def __init__(self, portfolio: Portfolio, reader: Reader, market: MarketReader) -> None:
+    def __init__(self, access: Access, portfolio: Portfolio, reader: Reader, market: MarketReader) -> None:
+        self._access = access
         self._portfolio = portfolio
         self._reader = reader
         self._market = market
@@ -61,7 +66,7 @@ class Personal:
         found, last = await self._portfolio.page(caller, "contract", Wanted(after=after), limit)
         steps = await self._portfolio.own(caller, Wanted(("contract-step",))) if found else []
         rows = [words for record in found if (words := self._contract(record, steps, at_ms)) is not None]
-        return rows, last
+        return self._masked(caller, _CONTRACTS, rows), last
 
     async def contract(self, caller: Caller, id: bytes, at_ms: int | None) -> dict[str, Any]:
         """One contract. Raises `NotFound`."""
@@ -70,7 +75,7 @@ class Personal:
         words = self._contract(record, steps, at_ms)
         if words is None:
             raise NotFound("no such record")
-        return words
+        return self._masked(caller, _CONTRACTS, words)
 
     def _contract(self, record: Opened, steps: Sequence[Opened], at_ms: int | None) -> dict[str, Any] | None:
         folded = self._market.contract(bytes.fromhex(record.id))
@@ -87,7 +92,10 @@ class Personal:
         if not starts:
             return [], last
         following = Wanted(FOLLOWING, min(starts), max(starts) + 1)
-        return order_rows(found, await self._portfolio.own(caller, following)), last
+        rows = order_rows(found, await self._portfolio.own(caller, following))
+        if MONEY not in self._access.groups(caller, Order.TYPE):
+            rows = [{**row, "reserved": None} for row in rows]  # nothing is not the same as not told
+        return self._masked(caller, (Order.TYPE, *FOLLOWING), rows), last
 
     async def order_proof(self, caller: Caller, id: bytes) -> dict[str, Any]:
         """What shows that an order of the caller's was counted. Raises `NotFound`."""
@@ -111,7 +119,8 @@ class Personal:
         chain = await self._portfolio.chain(caller, name)
         if chain.account is None and account is not None:
             raise NotFound("no such account")
-        return wallet_words(chain.account, name, self._market.credit_limit(name), chain.wrong)
+        words = wallet_words(chain.account, name, self._market.credit_limit(name), chain.wrong)
+        return self._masked(caller, ("payment",), words)
 
     async def statement(self, caller: Caller, account: str | None, wanted: Wanted, limit: int) -> Page:
         """The entries of an account, with their lines and causes."""
@@ -121,7 +130,7 @@ class Personal:
                 caller, "payment", Wanted(from_ms=wanted.from_ms, to_ms=wanted.to_ms, after=after), limit
             )
             for record in found:
-                rows += statement_rows([record], name)
+                rows += self._masked(caller, ("payment",), statement_rows([record], name))
                 if len(rows) >= limit:
                     return rows, record.index
             if last is None:
@@ -131,31 +140,38 @@ class Personal:
 
     async def invoice(self, caller: Caller, period: Period, currency: str) -> dict[str, Any]:
         """The invoice of a period, each line with its records."""
+        self._access.require_groups(caller, needs.INVOICE, "see invoices", period.start_ms)
         party = str(party_of(caller))
-        opened = own_entries(await self._of_period(caller, period), party)
-        return invoice(opened, party, period, currency).as_json()
+        opened = own_entries(await self._of_period(caller, period, needs.INVOICE), party)
+        return self._masked(caller, needs.INVOICE, invoice(opened, party, period, currency).as_json())
 
     # --- energy ----------------------------------------------------------------------------------------------
 
     async def summary(self, caller: Caller, period: Period, currency: str) -> dict[str, Any]:
         """The period at a glance."""
-        return as_json(await self._summary(caller, period, currency))
+        self._access.require_groups(caller, needs.SUMMARY, "see a summary", period.start_ms)
+        return self._masked(caller, needs.SUMMARY, as_json(await self._summary(caller, period, currency)))
 
     async def positions(self, caller: Caller, period: Period, currency: str, after: int, limit: int) -> Page:
         """By interval: ordered, traded, metered, deviation, deliveries. The cursor is an interval's start."""
-        opened = await self._of_period(caller, period)
+        self._access.require_groups(caller, needs.POSITIONS, "see positions", period.start_ms)
+        opened = await self._of_period(caller, period, needs.POSITIONS)
         party = str(party_of(caller))
         intervals = summarize(own_entries(opened, party), party, period, None, currency).intervals
-        return page(position_rows(intervals, opened), after, limit)
+        rows, last = page(position_rows(intervals, opened), after, limit)
+        return self._masked(caller, needs.POSITIONS, rows), last
 
     async def meters(self, caller: Caller, period: Period, after: int, limit: int) -> Page:
         """By interval and home: the reading that counts, and what is to be said of it."""
+        self._access.require_groups(caller, needs.METERS, "see meters", period.start_ms)
         wanted = Wanted(("reading",), period.start_ms - _SILENT_MS, period.end_ms)
         opened = await self._portfolio.own(caller, wanted)
-        return page(enumerate(meter_rows(opened, period, self._market.now_ms)), after, limit)
+        rows, last = page(enumerate(meter_rows(opened, period, self._market.now_ms)), after, limit)
+        return self._masked(caller, needs.METERS, rows), last
 
     async def forecast(self, caller: Caller, start_ms: int, hours: int) -> dict[str, Any]:
         """What each known forecast says of the intervals from `start_ms` on, and its error where they came already."""
+        self._access.require_groups(caller, needs.METERS, "see forecasts", start_ms)
         party, zone, step_s = str(party_of(caller)), *self._grid(caller)
         period = Period(start_ms - _LOOK_BACK_MS, start_ms + hours * 3_600_000)
         wanted = Wanted(("reading",), period.start_ms, period.end_ms)
@@ -179,12 +195,16 @@ class Personal:
     # --- plain lists -----------------------------------------------------------------------------------------
 
     async def records(self, caller: Caller, type: str, wanted: Wanted, limit: int) -> tuple[list[Opened], int | None]:
-        """The caller's records of one type, opened."""
+        """The caller's records of one type, opened: those of their sections that the caller may see."""
         return await self._portfolio.page(caller, type, wanted, limit)
+
+    def masked(self, caller: Caller, type: str, rows: list[Any]) -> list[Any]:
+        """Rows made of records of that type, without the names that the caller may not see."""
+        return self._masked(caller, (type,), rows)
 
     async def _summary(self, caller: Caller, period: Period, currency: str) -> Summary:
         party = str(party_of(caller))
-        opened = own_entries(await self._of_period(caller, period), party)
+        opened = own_entries(await self._of_period(caller, period, needs.SUMMARY), party)
         opened += self._market.series(caller, CARBON, period.start_ms, period.end_ms)
 
         def retail(start_ms: int, _: int) -> tuple[int, int] | None:
@@ -192,11 +212,18 @@ class Personal:
 
         return summarize(opened, party, period, retail, currency)
 
-    async def _of_period(self, caller: Caller, period: Period) -> list[Opened]:
-        """All records of a period, and the contracts' frames, which began before it."""
-        found = await self._portfolio.own(caller, Wanted((), period.start_ms, period.end_ms))
+    async def _of_period(self, caller: Caller, period: Period, types: Collection[str]) -> list[Opened]:
+        """All records of these types of a period, and the contracts' frames, which began before it."""
+        found = await self._portfolio.own(caller, Wanted(tuple(types), period.start_ms, period.end_ms))
         earlier_ones = await self._portfolio.own(caller, Wanted(("contract",), None, period.start_ms))
         return [record for record in earlier_ones if record.part(ContractFrame)] + found
+
+    def _masked(self, caller: Caller, types: Iterable[str], words: T) -> T:
+        """An answer that was made of these types, without the names that the caller may not see of each of them."""
+        if all(IDENTITY in self._access.groups(caller, type, anywhen=True) for type in types):
+            return words
+        masked: T = without_names(words, str(party_of(caller)))[0]
+        return masked
 
     async def _one(self, caller: Caller, id: bytes) -> Opened:
         held, opened = await self._reader.opened(caller, id)

@@ -28,10 +28,14 @@ _SCAN = 64
 
 
 class Prover:
-    """Proofs over this node's tree; `state` gives the ledger's state of the moment."""
+    """Proofs over this node's tree; `trust` and `state` give what holds at the moment."""
 
     def __init__(
-        self, store: LedgerStore, witness: WitnessStore, trust: TrustPolicy, state: Callable[[], LedgerState]
+        self,
+        store: LedgerStore,
+        witness: WitnessStore,
+        trust: Callable[[], TrustPolicy],
+        state: Callable[[], LedgerState],
     ) -> None:
         self._store = store
         self._witness = witness
@@ -79,7 +83,7 @@ class Prover:
             notes = await self._witness.notes(start, _SCAN)
             for note in notes:
                 try:
-                    checkpoint = self._trust.verify(note)
+                    checkpoint = self._trust().verify(note)
                 except ProofInvalid:
                     continue
                 if checkpoint.size > self._state().tree.size:

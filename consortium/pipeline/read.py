@@ -1,31 +1,36 @@
-"""Step 6, read: who asks, may they, fetch, open, check the commitment, return only what they may see.
+"""Step 6, read: who asks, may they, fetch, open what they may see and nothing else, check the commitment, note it.
 
 A refusal and an absence are one answer, `NotFound`, and are come by the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from consortium.energy.field_groups import Permitted, without_names
 from consortium.energy.metering import to_rfc3339
 from consortium.energy.sections import in_words
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
-from consortium.model.names import Party
-from consortium.model.records import Accepted
+from consortium.model.records import PUBLIC_KINDS, Accepted
 from consortium.pipeline.access import Access, party_of
 from consortium.pipeline.opening import OpenedPayload, Opener
+from consortium.pipeline.rights import Rights
+from consortium.pipeline.showing import Showing
 from consortium.ports.callers import Caller
 from consortium.ports.ledger import LedgerStore, StoredRecord
-from consortium.ports.party import HeldRecord, PartyStore
+from consortium.ports.party import HeldRecord, Kind, PartyStore
 
 MAX_PAGE = 500
+_NOWHERE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class ReadableRecord:
-    """A record as its caller may see it: `data` in the API's words."""
+    """A record as its caller may see it: `data` in the API's words. `withheld` are the fields of it that are null
+    because they name a user, or may.
+    """
 
     id: bytes
     type: str
@@ -33,6 +38,7 @@ class ReadableRecord:
     created: str
     index: int
     data: dict[str, Any]
+    withheld: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,55 +55,71 @@ class Query:
 class Reader:
     """Reads for this member's callers."""
 
-    def __init__(self, access: Access, opener: Opener, ledger: LedgerStore, party: PartyStore) -> None:
+    def __init__(
+        self, access: Access, opener: Opener, ledger: LedgerStore, party: PartyStore, showing: Showing
+    ) -> None:
         self._access = access
         self._opener = opener
         self._ledger = ledger
         self._party = party
+        self._rights = Rights(access, opener, showing)
 
     async def get(self, caller: Caller, record_id: bytes) -> ReadableRecord:
         """One record. Raises `NotFound`; `CommitmentMismatch` if its author sealed something else to this reader."""
-        return _readable(*await self.opened(caller, record_id))
+        held, opened, permitted = await self._open(caller, record_id)
+        record = _readable(held, opened, permitted, str(party_of(caller)))
+        await self._rights.show(caller, [(held, opened, permitted)])
+        return record
 
     async def opened(self, caller: Caller, record_id: bytes) -> tuple[HeldRecord, OpenedPayload]:
-        """One record as it is held, and its sections as the caller's party sees them. Raises as `get`."""
+        """One record as it is held, and of its sections those that the caller may see. Raises as `get`."""
+        held, opened, permitted = await self._open(caller, record_id)
+        await self._rights.show(caller, [(held, opened, permitted)])
+        return held, opened
+
+    async def _open(self, caller: Caller, record_id: bytes) -> tuple[HeldRecord, OpenedPayload, Permitted]:
         party = party_of(caller)
+        tag = self._opener.tag(party)
         # What is asked of the store is the same for a refusal and an absence: so is the time it takes.
         stored = await self._ledger.record(record_id)
-        own = await self._is_reader(party, _index_of(stored))
-        author = stored.header.author if stored else ""
-        if not self._access.may_read(caller, author, own=own) or not own:
+        held = await self._party.held(record_id, [tag])
+        kinds = await self._party.kinds([_index_of(stored)], [tag])
+        permitted = self._rights.of(caller, kinds.get(_index_of(stored), Kind("", 0)))
+        if held is None or not permitted.groups:
             raise NotFound("no such record")
-        held = await self._party.held(record_id)
-        if held is None:
-            raise NotFound("no such record")
-        return held, self._opener.open_for(held, party)
-
-    async def _is_reader(self, party: Party, index: int) -> bool:
-        return self._opener.tag(party) in await self._party.readers(index)
+        return held, self._opener.open_for(held, party, permitted), permitted
 
     async def list(self, caller: Caller, query: Query) -> tuple[Sequence[ReadableRecord], int | None]:
         """The caller's own records in the order of the ledger, and the cursor of the next page (None: no more).
 
-        A record that its author sealed wrongly is left out here; `get` says what is wrong with it.
+        A record that its author sealed wrongly, or that the caller's role opens nothing of, is left out here: a page
+        may be short. `get` says what is wrong with a record. Raises `Forbidden`, also for a `type` of which the
+        caller's role opens nothing.
         """
         self._access.require_list(caller)
+        if query.type is not None:
+            self._access.require_any(caller, query.type)
         party, limit = party_of(caller), min(query.limit, MAX_PAGE)
+        tag = self._opener.tag(party)
         rows = await self._party.find(
-            [self._opener.tag(party)],
-            type=query.type,
-            from_ms=query.from_ms,
-            to_ms=query.to_ms,
-            after=query.after,
-            limit=limit,
+            [tag], type=query.type, from_ms=query.from_ms, to_ms=query.to_ms, after=query.after, limit=limit
         )
-        found = []
-        for held in rows:
+        kinds = await self._party.kinds([held.index for held in rows], [tag])
+        found = await self._readable_ones(caller, rows, kinds)
+        return found, rows[-1].index if len(rows) == limit else None
+
+    async def _readable_ones(
+        self, caller: Caller, rows: Sequence[HeldRecord], kinds: Mapping[int, Kind]
+    ) -> Sequence[ReadableRecord]:
+        found, own = [], str(party_of(caller))
+        shown = self._rights.open_all(caller, rows, kinds)
+        for one in shown:
             try:
-                found.append(_readable(held, self._opener.open_for(held, party)))
+                found.append(_readable(*one, own))
             except (CommitmentMismatch, NotFound):
                 continue
-        return found, rows[-1].index if len(rows) == limit else None
+        await self._rights.show(caller, shown)
+        return found
 
     async def header(self, caller: Caller, record_id: bytes) -> StoredRecord:
         """A record's public header and verdict: for any caller of this node. Raises `NotFound`."""
@@ -110,9 +132,11 @@ class Reader:
     async def accepted(self, caller: Caller, record_id: bytes) -> tuple[Accepted, bytes]:
         """An accepted record's place and header bytes, for a receipt. Raises `NotFound`."""
         stored = await self._ledger.record(record_id)
-        own = await self._is_reader(party_of(caller), _index_of(stored))
+        own = await self._party.is_reader(record_id, [self._opener.tag(party_of(caller))])
         author = stored.header.author if stored else ""
-        if not self._access.may_have_receipt(caller, author, own=own):
+        if stored is not None and stored.header.kind in PUBLIC_KINDS:
+            self._access.require_header(caller)  # everybody may read it, and so have the proof of it
+        elif not self._access.may_have_receipt(caller, author, own=own):
             raise NotFound("no such record")
         if stored is None or not isinstance(stored.verdict, Accepted):
             raise NotFound("no such record")
@@ -120,16 +144,17 @@ class Reader:
 
 
 def _index_of(stored: StoredRecord | None) -> int:
-    return stored.verdict.index if stored and isinstance(stored.verdict, Accepted) else -1
+    return stored.verdict.index if stored and isinstance(stored.verdict, Accepted) else _NOWHERE
 
 
-def _readable(held: HeldRecord, opened: OpenedPayload) -> ReadableRecord:
+def _readable(held: HeldRecord, opened: OpenedPayload, permitted: Permitted, own: str) -> ReadableRecord:
     header = opened.header
     plaintexts = [text for text in opened.sections if text is not None]
     if not plaintexts:
-        raise NotFound("no such record")  # a wrap without any key: there is nothing for this party to read
+        raise NotFound("no such record")  # a wrap without any key, or none that the caller's role may use
     try:
         type, data = in_words(plaintexts)
     except Malformed as error:
         raise CommitmentMismatch(header.author, header.id.hex(), 0) from error
-    return ReadableRecord(held.id, type, header.author, to_rfc3339(header.created_ms), held.index, data)
+    words, withheld = (data, ()) if permitted.names else without_names(data, own)
+    return ReadableRecord(held.id, type, header.author, to_rfc3339(header.created_ms), held.index, words, withheld)

@@ -1,4 +1,4 @@
-"""Step 2, seal: encrypt each section for its readers, commit to its plaintext."""
+"""Step 2, seal: encrypt each section for its readers, commit to its plaintext. A public record has nothing to seal."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from functools import lru_cache
 
 from consortium.crypto.sealing import Entropy, Recipient, seal
 from consortium.errors import UnknownParty
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.model.names import Party
-from consortium.model.records import Draft, SealedRecord
+from consortium.model.public import Body
+from consortium.model.records import EMPTY_DIGEST, Draft, Header, SealedRecord
 from consortium.ports.keys import KeyCustody
 
 Circle = tuple[str, tuple[tuple[Party, ...], ...]]
@@ -16,15 +17,25 @@ Circle = tuple[str, tuple[tuple[Party, ...], ...]]
 _REMEMBERED = 16_384
 
 
+def public_record(record_id: bytes, author: str, created_ms: int, body: Body) -> SealedRecord:
+    """A record that everybody may read, ready to be ordered: its header is all of it."""
+    header = Header(record_id, body.KIND, author, created_ms, (), b"", EMPTY_DIGEST, body.encoded())
+    return SealedRecord(header, header.encoded(), (), b"")
+
+
 class Sealer:
     """Seals drafts with the member's keys. `entropy` gives random bytes (the operating system's, in a node)."""
 
-    def __init__(self, genesis: Genesis, custody: KeyCustody, entropy: Entropy) -> None:
-        self._genesis = genesis
+    def __init__(self, membership: Membership, custody: KeyCustody, entropy: Entropy) -> None:
+        self._membership = membership
         self._custody = custody
         self._entropy = entropy
-        # A home's readings go to the same parties every hour.
+        # A home's readings go to the same parties every hour. `forget` when keys have changed.
         self._recipients = lru_cache(_REMEMBERED)(self._find_recipients)
+
+    def forget(self) -> None:
+        """Members, or their keys, have changed."""
+        self._recipients.cache_clear()
 
     def seal(self, draft: Draft) -> SealedRecord:
         """The sealed record.
@@ -42,7 +53,7 @@ class Sealer:
         return tuple(self._recipient(party) for party in parties)
 
     def _recipient(self, party: Party) -> Recipient:
-        member = self._genesis.member(party.member)
+        member = self._membership.member(party.member)
         if member is None:
             raise UnknownParty(f"{party.member} is no member of this consortium")
         keys = self._custody.pair(member.keys.encryption)

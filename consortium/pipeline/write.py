@@ -15,12 +15,13 @@ from functools import lru_cache
 from typing import Any
 
 from consortium.crypto.notes import SignedNote
-from consortium.errors import DeadlineExceeded, IdConflict, LogUnavailable, NotReady
+from consortium.errors import DeadlineExceeded, IdConflict, LogUnavailable, NotReady, PayloadTooLarge
 from consortium.model.names import Party
-from consortium.model.records import Accepted, Applied, Draft, Ordered, Rejected
+from consortium.model.public import Body
+from consortium.model.records import MAX_BODY_BYTES, Accepted, Applied, Draft, Ordered, Rejected
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import AlreadyKnown, Indexed, Orderer, Ticket
-from consortium.pipeline.seal import Sealer
+from consortium.pipeline.seal import Sealer, public_record
 from consortium.ports.ledger import LedgerStore
 from consortium.ports.party import PartyStore
 
@@ -53,10 +54,20 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicDraft:
+    """A record that everybody may read: nothing of it is sealed."""
+
+    id: bytes
+    author: str
+    created_ms: int
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """A draft that was taken."""
 
-    draft: Draft
+    draft: Draft | PublicDraft
     ticket: Ticket
 
 
@@ -90,16 +101,32 @@ class Writer:
 
         `type` and `start_ms` are what this node's index will say. Raises `NotReady`, `IdConflict`, `UnknownParty`.
         """
+        if (known := self._known(draft)) is not None:
+            return known
+        readers = tuple([section.readers for section in draft.sections])
+        ticket = self._orderer.submit(self._sealer.seal(draft), Indexed(type, start_ms, self._own_tags(readers)))
+        return self._sent(draft, ticket)
+
+    def publish(self, draft: PublicDraft) -> UnderWay:
+        """Queue a record that everybody may read, as `start` does with one that is sealed."""
+        if (known := self._known(draft)) is not None:
+            return known
+        record = public_record(draft.id, draft.author, draft.created_ms, draft.body)
+        if len(record.header.body or b"") > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"a public record is at most {MAX_BODY_BYTES:,} bytes")
+        return self._sent(draft, self._orderer.submit(record))
+
+    def _known(self, draft: Draft | PublicDraft) -> UnderWay | None:
+        """The same draft, if it is under way already. Raises `NotReady`, `IdConflict`."""
         reason = self._halted()
         if reason or self._orderer.backlog > MAX_BACKLOG:
             raise NotReady(reason or "too many records wait to be ordered", hint="try again later with the same id")
         known = self._under_way.get(draft.id)
-        if known is not None:
-            if not _same(known.draft, draft):
-                raise IdConflict("this id was used for another record", hint="use a new id for another record")
-            return known
-        readers = tuple([section.readers for section in draft.sections])
-        ticket = self._orderer.submit(self._sealer.seal(draft), Indexed(type, start_ms, self._own_tags(readers)))
+        if known is not None and not _same(known.draft, draft):
+            raise IdConflict("this id was used for another record", hint="use a new id for another record")
+        return known
+
+    def _sent(self, draft: Draft | PublicDraft, ticket: Ticket) -> UnderWay:
         under_way = self._under_way[draft.id] = UnderWay(draft, ticket)
         ticket.applied.add_done_callback(lambda _: self._under_way.pop(draft.id, None))
         return under_way
@@ -149,16 +176,17 @@ class Writer:
         await self._witnessed(answer.index + 1)
         return replace(answer, state="witnessed")
 
-    async def _again(self, draft: Draft, wait: Wait) -> Answer:
+    async def _again(self, draft: Draft | PublicDraft, wait: Wait) -> Answer:
         """The id stands on the ledger already: the same answer for the same content, a refusal for any other."""
         stored = await self._ledger.record(draft.id)
-        held = await self._party.held(draft.id)
         conflict = IdConflict("this id was used for another record", hint="use a new id for another record")
         if stored is None or not isinstance(stored.verdict, Accepted) or stored.header.author != self._member:
             raise conflict
-        if held is None:
-            raise NotReady("this node has still to fetch its payload of this record", hint="try again later")
-        if not self._opener.holds(held, draft.sections):
+        if isinstance(draft, PublicDraft):
+            same = (stored.header.kind, stored.header.body) == (draft.body.KIND, draft.body.encoded())
+        else:
+            same = await self._holds(draft)
+        if not same:
             raise conflict
         block = await self._ledger.block(stored.verdict.height)
         ordered = Ordered(draft.id, block.position) if block else None
@@ -167,6 +195,13 @@ class Writer:
         if wait is Wait.WITNESSED:
             return await self._witnessed_answer(stored.verdict, ordered)
         return _answer(stored.verdict, ordered)
+
+    async def _holds(self, draft: Draft) -> bool:
+        """Whether the sealed record of that id is the one that the draft makes. Raises `NotReady`."""
+        held = await self._party.held(draft.id)
+        if held is None:
+            raise NotReady("this node has still to fetch its payload of this record", hint="try again later")
+        return self._opener.holds(held, draft.sections)
 
     def _too_late(self, stage: Wait, timeout_s: float) -> Exception:
         limit = f"within {timeout_s:g} s"
@@ -185,6 +220,8 @@ def _answer(verdict: Applied, ordered: Ordered | None) -> Answer:
     return Answer(verdict.id, "accepted", position, verdict.height, verdict.item, verdict.index)
 
 
-def _same(one: Draft, other: Draft) -> bool:
+def _same(one: Draft | PublicDraft, other: Draft | PublicDraft) -> bool:
     """Whether two drafts of one id are the same submission; the time of asking is not part of it."""
+    if isinstance(one, PublicDraft) or isinstance(other, PublicDraft):
+        return isinstance(one, PublicDraft) and isinstance(other, PublicDraft) and one.body == other.body
     return (one.kind, one.author, one.sections) == (other.kind, other.author, other.sections)

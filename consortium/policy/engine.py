@@ -41,13 +41,13 @@ class _EvaluationFailed(Exception):
 class PolicyEngine:
     """One policy set, parsed and validated.
 
-    `texts` are policy files by name, `schema` the schema's text. Raises `ConfigurationError`, naming file and policy,
+    `texts` are policy files by name, `schema` the schema's text; `rules` are the policies by id. Raises `ConfigurationError`, naming file and policy,
     for what does not parse, does not fit the schema, or has no distinct `@id`.
     """
 
     def __init__(self, schema: str, texts: Mapping[str, str], *, memo: int = 4096) -> None:
         self._schema = parsed_schema(schema)
-        self._policies = checked_policies(self._schema, texts)
+        self._policies, self.rules = checked_policies(self._schema, texts)
         self._digest = policy_set_digest(schema, texts)
         # Sound, since a request is frozen all through and names everything that an evaluation depends on.
         self._memo = lru_cache(maxsize=memo)(self._evaluate)

@@ -19,19 +19,58 @@ class Action(StrEnum):
     READ_MARKET = "readMarket"
     READ_BOOK = "readBook"
     READ_TOTALS = "readTotals"
+    READ_GOVERNANCE = "readGovernance"
+    PROPOSE = "propose"
+    VOTE = "vote"
+    MANAGE_ACCOUNTS = "manageAccounts"
+    MANAGE_KEYS = "manageKeys"
+    REQUEST_ERASURE = "requestErasure"
+    DELEGATE = "delegate"
+    READ_ACCESSES = "readAccesses"
+    READ_GRANTS = "readGrants"
+    RELEASE_ESCROW = "releaseEscrow"
+    EXPLAIN_POLICY = "explainPolicy"
 
 
-ENTITY_TYPES = {"user": "User", "staff": "Staff", "machine": "Machine", "auditor": "Auditor"}
+ABOUT = frozenset(
+    {
+        Action.READ_GOVERNANCE,
+        Action.PROPOSE,
+        Action.VOTE,
+        Action.MANAGE_ACCOUNTS,
+        Action.MANAGE_KEYS,
+        Action.REQUEST_ERASURE,
+        Action.DELEGATE,
+        Action.READ_ACCESSES,
+        Action.READ_GRANTS,
+        Action.RELEASE_ESCROW,
+        Action.EXPLAIN_POLICY,
+    }
+)
+"""Actions at a node about somebody or something: their context is `about` and `kind`."""
+
+
+ENTITY_TYPES = {
+    "user": "User",
+    "staff": "Staff",
+    "machine": "Machine",
+    "officer": "Officer",
+    "administrator": "Administrator",
+    "service": "Service",
+}
 """Kinds of accounts to the schema's principal types. Who is of no such kind (a peer) is permitted nothing here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: `kind` user, staff, machine or auditor; `name` the party text (`home-01@suncoop`); `member`."""
+    """Who asks: `kind` of the account (see `ENTITY_TYPES`); `name` the party text (`home-01@suncoop`); `member`; the
+    `duties` of staff.
+    """
 
     kind: str
     name: str
     member: str
+    duties: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +84,10 @@ class NodeResource:
 class RecordResource:
     """A record as this node knows it; `member` is the member that runs the node.
 
-    `author` is the member that wrote it, `readers` those parties of this node (as text) that can open it, `type` its
-    type or '', `subject` the user whom it is about or ''. Its id is left out: no policy depends on it, so that
-    decisions on like records are one decision.
+    `author` is the member that wrote it, `readers` the party (as text) in whose name the caller reads if it holds a key
+    to the record, `type` its type or '', `subject` the party in whose name it is brought or '', `relations` what else
+    connects the caller with it (see the schema). Its id is left out: no policy depends on it, so that decisions on like
+    records are one decision.
     """
 
     member: str
@@ -55,6 +95,7 @@ class RecordResource:
     readers: frozenset[str]
     type: str = ""
     subject: str = ""
+    relations: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,34 +110,66 @@ class MarketResource:
     grid: str
 
 
+Resource = NodeResource | RecordResource | MarketResource
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What else a decision may depend on; each action has its own fields of it (see the schema).
+
+    `group`, `purpose` and `now_ms` of reading a record; `party` and `delegated` of listing; `about` and `kind` of what
+    is done about somebody. `now_ms` is the ledger's time, UTC milliseconds.
+    """
+
+    group: str = ""
+    purpose: str = ""
+    now_ms: int = 0
+    party: str = ""
+    delegated: bool = False
+    about: str = ""
+    kind: str = ""
+
+
+NOTHING = Context()
+
+
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """May `principal` do `action` to `resource`? `party` says whose records, for `Action.LIST_RECORDS` only."""
+    """May `principal` do `action` to `resource`?"""
 
     principal: Principal
     action: str
-    resource: NodeResource | RecordResource | MarketResource
-    party: str = ""
+    resource: Resource
+    context: Context = NOTHING
 
 
 def cedar_request(request: AccessRequest) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     """Cedar's request and entities, or None if the principal is of a kind that the schema does not have."""
-    entity_type = ENTITY_TYPES.get(request.principal.kind)
+    who = request.principal
+    entity_type = ENTITY_TYPES.get(who.kind)
     if entity_type is None:
         return None
-    principal = {"type": entity_type, "id": request.principal.name}
-    attributes = {"name": request.principal.name, "member": request.principal.member}
+    principal = {"type": entity_type, "id": who.name}
+    attributes = {"name": who.name, "member": who.member, "duties": sorted(who.duties)}
     resource = _resource(request.resource)
     question = {
         "principal": principal,
         "action": {"type": "Action", "id": str(request.action)},
         "resource": resource["uid"],
-        "context": {"party": request.party} if request.action == Action.LIST_RECORDS else {},
+        "context": _context(request.action, request.context),
     }
     return question, [{"uid": principal, "attrs": attributes, "parents": []}, resource]
 
 
-def _resource(resource: NodeResource | RecordResource | MarketResource) -> dict[str, Any]:
+def _context(action: str, context: Context) -> dict[str, Any]:
+    if action == Action.READ_RECORD:
+        return {"group": context.group, "purpose": context.purpose, "now_ms": context.now_ms}
+    if action == Action.LIST_RECORDS:
+        return {"party": context.party, "delegated": context.delegated}
+    return {"about": context.about, "kind": context.kind} if action in ABOUT else {}
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
     if isinstance(resource, NodeResource):
         uid = {"type": "Node", "id": resource.member}
         return {"uid": uid, "attrs": {"member": resource.member}, "parents": []}
@@ -108,6 +181,7 @@ def _resource(resource: NodeResource | RecordResource | MarketResource) -> dict[
         "author": resource.author,
         "readers": sorted(resource.readers),
         "type": resource.type,
+        "relations": sorted(resource.relations),
     }
     if resource.subject:
         attributes["subject"] = resource.subject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import cedarpy
 
@@ -17,20 +18,33 @@ def parsed_schema(text: str) -> cedarpy.Schema:
         raise ConfigurationError(f"the policy schema does not parse: {error}") from error
 
 
-def checked_policies(schema: cedarpy.Schema, texts: Mapping[str, str]) -> cedarpy.PolicySet:
-    """All policies as one set. Raises `ConfigurationError` that names the file, and the policy by its `@id`."""
-    owners: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One policy: its `@id`, the file that it stands in, what it `@says` in a sentence (may be '')."""
+
+    id: str
+    file: str
+    says: str
+
+
+def checked_policies(
+    schema: cedarpy.Schema, texts: Mapping[str, str]
+) -> tuple[cedarpy.PolicySet, Mapping[str, Rule]]:
+    """All policies as one set, and by id what they are. Raises `ConfigurationError` that names the file, and the policy
+    by its `@id`.
+    """
+    rules: dict[str, Rule] = {}
     for name in sorted(texts):
-        for policy_id in _check_file(schema, name, texts[name]):
-            if policy_id in owners:
-                raise ConfigurationError(f"{name}: the policy id {policy_id} is taken by {owners[policy_id]}")
-            owners[policy_id] = name
-    if not owners:
+        for rule in _check_file(schema, name, texts[name]):
+            if rule.id in rules:
+                raise ConfigurationError(f"{name}: the policy id {rule.id} is taken by {rules[rule.id].file}")
+            rules[rule.id] = rule
+    if not rules:
         raise ConfigurationError("there are no policies", hint="nothing would be permitted; check the folder")
-    return cedarpy.PolicySet.from_str("\n".join(texts[name] for name in sorted(texts)))
+    return cedarpy.PolicySet.from_str("\n".join(texts[name] for name in sorted(texts))), rules
 
 
-def _check_file(schema: cedarpy.Schema, name: str, text: str) -> list[str]:
+def _check_file(schema: cedarpy.Schema, name: str, text: str) -> list[Rule]:
     try:
         nodes = cedarpy.policies_to_pst(text)
     except ValueError as error:
@@ -42,7 +56,8 @@ def _check_file(schema: cedarpy.Schema, name: str, text: str) -> list[str]:
     if nameless:
         raise ConfigurationError(f'{name}: {nameless[0]} has no @id("...")', hint="policies count from policy0")
     _validate(schema, name, text)
-    return [policy_id for policy_id in ids.values() if policy_id]
+    says = {number: policy.annotations.get("says") for number, policy in nodes.static_policies.items()}
+    return [Rule(policy_id, name, says[number] or "") for number, policy_id in ids.items() if policy_id]
 
 
 def _validate(schema: cedarpy.Schema, name: str, text: str) -> None:

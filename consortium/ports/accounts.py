@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+KINDS = frozenset({"user", "staff", "machine", "officer", "administrator", "service"})
+DUTIES = frozenset({"billing", "metering", "trading", "operations"})
+"""Of staff: what each of them is there for, and hence may read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
     """A person or machine that the member's node knows.
 
-    `kind` is user, staff, machine or auditor. `password_hash` is an Argon2id string or ''; `public_key` an Ed25519
-    key for signed challenges, or b''; `own_key` the X25519 key of a user who keeps their own, or b''.
+    `kind` is one of `KINDS`. `password_hash` is an Argon2id string or ''; `public_key` an Ed25519 key for signed
+    challenges, or b''; `own_key` the X25519 key of a user who keeps their own, or b''; `duties` some of `DUTIES`.
+    Tokens from before `revoked_ms` (UTC) are void, whoever issued them.
     """
 
     name: str
@@ -21,6 +26,8 @@ class Account:
     public_key: bytes = b""
     own_key: bytes = b""
     disabled: bool = False
+    duties: frozenset[str] = frozenset()
+    revoked_ms: int = 0
 
 
 class AccountStore(Protocol):
@@ -32,6 +39,18 @@ class AccountStore(Protocol):
 
     async def put_account(self, account: Account) -> None:
         """Create or replace."""
+        ...
+
+    async def add_account(self, account: Account) -> bool:
+        """Create it; False, and nothing is changed, if there is one of that name."""
+        ...
+
+    async def revoke(self, name: str, now_ms: int) -> None:
+        """Tokens from before this moment are void from now on."""
+        ...
+
+    async def all_accounts(self) -> Sequence[Account]:
+        """Every account, sorted by name."""
         ...
 
     async def users(self) -> Sequence[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -53,10 +53,29 @@ class IndexEntry:
     start_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What the index says of a record: its type, and the start of its period, UTC ms. It is known without opening."""
+
+    type: str
+    start_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many records of a type one party of this node, by its blinded tag, holds a key to."""
+
+    party: bytes
+    type: str
+    records: int
+
+
 class PartyStore(Protocol):
     """What this node holds as a party: payloads (sealed as ever), and its index of them.
 
-    `reader` methods see only rows of the parties that they name: row-level security stands behind them.
+    A method that is given `parties` answers a caller: it sees no row but those parties' own, whatever it asks for
+    (row-level security stands behind it), and asks the same of the store whether there is something or not. The others
+    are for the node's own work; nothing that they give may go to a caller unchecked.
     """
 
     async def unindexed(self, limit: int) -> Sequence[HeldRecord]:
@@ -71,12 +90,16 @@ class PartyStore(Protocol):
         """Add index lines and move the mark, in one transaction; repeating it changes nothing."""
         ...
 
-    async def held(self, record_id: bytes) -> HeldRecord | None:
-        """The payload of a record that this node is a party to, or None."""
+    async def held(self, record_id: bytes, parties: Collection[bytes] | None = None) -> HeldRecord | None:
+        """The payload of a record, if any of `parties` may open it; else None, as for a record that is not there.
+
+        Without `parties` for the node itself: of any record that it is a party to. Whoever answers a caller names the
+        caller's party.
+        """
         ...
 
-    async def readers(self, index: int) -> frozenset[bytes]:
-        """The blinded tags of the parties of this node that may open the record."""
+    async def is_reader(self, record_id: bytes, parties: Collection[bytes]) -> bool:
+        """Whether any of `parties` may open the record of that id, by this node's index."""
         ...
 
     async def find(
@@ -92,6 +115,14 @@ class PartyStore(Protocol):
         """Held records that any of `parties` may open, of a type, with from_ms <= start < to_ms, and tree index >
         `after` (-1 for all), in the order of the tree, each once.
         """
+        ...
+
+    async def kinds(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
+        """By tree index what the index says of those records that any of `parties` may open; of others nothing."""
+        ...
+
+    async def census(self) -> Sequence[Count]:
+        """What the whole index comes to, by party and type, sorted."""
         ...
 
     async def arrived(self, after: int, limit: int) -> Sequence[Arrived]:

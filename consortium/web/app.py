@@ -10,7 +10,22 @@ from fastapi.openapi.utils import get_openapi
 
 from consortium.web import examples, problems
 from consortium.web.limits import BodyLimit
-from consortium.web.routes import auth, holdings, log, markets, me, peers, records, system, trading
+from consortium.web.routes import (
+    accesses,
+    accounts,
+    auth,
+    governance,
+    holdings,
+    log,
+    markets,
+    me,
+    own,
+    peers,
+    policy,
+    records,
+    system,
+    trading,
+)
 from consortium.web.services import Services
 from consortium.web.shortcut import Endpoint, QuickApi
 
@@ -21,10 +36,10 @@ _REF = "#/components/schemas/{model}"
 
 
 def api(services: Services) -> FastAPI:
-    """For users, staff, machines and auditors."""
+    """For users, staff, machines, officers, administrators and services."""
     shortcuts = {"/v1/records": records.submit, "/v1/records/stream": records.submit_many}
     app = _app(services, shortcuts, title="consortium", description=_ABOUT)
-    for part in (records, trading, me, holdings, markets, log, auth, system):
+    for part in (records, trading, me, holdings, markets, log, auth, own, accounts, governance, accesses, policy, system):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from consortium.agents.cosign import Cosigner
-from consortium.model.members import Genesis
+from consortium.model.members import Genesis, Membership
 from consortium.node import Node
 from consortium.pipeline.access import Access
+from consortium.pipeline.accesses import Accesses
+from consortium.pipeline.delegating import Delegating
+from consortium.pipeline.govern import Governor
 from consortium.pipeline.markets import MarketReader
+from consortium.pipeline.explaining import Explainer
 from consortium.pipeline.personal import Personal
 from consortium.pipeline.prove import Prover
 from consortium.pipeline.read import Reader
@@ -19,26 +23,36 @@ from consortium.ports.callers import TokenVerifier
 from consortium.ports.ledger import LedgerStore
 from consortium.ports.party import PartyStore
 from consortium.web.callers import Logins
+from consortium.web.people import People, SecondFactors, Sessions
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One node's services. `hint_keys` are by member: they recognise who is a party, and open nothing."""
+    """One node's services. `hint_keys` are by member: they recognise who is a party, and open nothing. `membership` is
+    that of the moment.
+    """
 
     member: str
     genesis: Genesis
-    trust_file: str
-    hint_keys: Mapping[str, bytes]
+    membership: Membership
+    hint_keys: Callable[[str], Sequence[bytes]]
     node: Node
     access: Access
     submitter: Submitter
     reader: Reader
     personal: Personal
+    accesses: Accesses
+    delegating: Delegating
     market: MarketReader
+    explainer: Explainer
     prover: Prover
+    governor: Governor
     cosigner: Cosigner
     ledger: LedgerStore
     party: PartyStore
     verifier: TokenVerifier
     logins: Logins
+    sessions: Sessions
+    factors: SecondFactors
+    people: People
     jwks: Callable[[], dict[str, Any]]

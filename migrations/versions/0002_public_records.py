@@ -9,7 +9,15 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-STATEMENTS: list[str] = []
+STATEMENTS: list[str] = [
+    # So that what the members decided is found at the start without reading all records.
+    """
+    CREATE TABLE ledger.public_records (
+        tree_index bigint PRIMARY KEY,
+        kind text NOT NULL
+    )
+    """,
+]
 
 
 def upgrade() -> None:

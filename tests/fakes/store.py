@@ -5,7 +5,9 @@ Set `away` to make every method raise `StoreUnavailable`, as when Postgres is do
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from consortium.crypto.merkle import TileId
 from consortium.crypto.notes import Checkpoint, NoteSignature, SignedNote
@@ -14,10 +16,10 @@ from consortium.ledger.state import LedgerState, initial
 from consortium.ledger.transition import Transition
 from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRecord
 from consortium.model.members import Genesis
-from consortium.model.records import parse_header
+from consortium.model.records import Accepted, parse_header
 from consortium.ports.accounts import Account
 from consortium.ports.ledger import BlockRow, StoredRecord
-from consortium.ports.party import Arrived, HeldRecord, IndexEntry, MissingRecord
+from consortium.ports.party import Arrived, Count, HeldRecord, IndexEntry, Kind, MissingRecord
 
 
 class MemoryStore:
@@ -151,13 +153,17 @@ class MemoryStore:
         times = {good.verdict.index: step.block.time_ms for step in self.steps for good in step.accepted}
         return [Arrived(held, times[held.index]) for held in found]
 
-    async def held(self, record_id: bytes) -> HeldRecord | None:
+    async def held(self, record_id: bytes, parties: Collection[bytes] | None = None) -> HeldRecord | None:
         self._require()
+        if parties is not None and not await self.is_reader(record_id, parties):
+            return None
         return next((h for h in self._held.values() if h.id == record_id), None)
 
-    async def readers(self, index: int) -> frozenset[bytes]:
+    async def is_reader(self, record_id: bytes, parties: Collection[bytes]) -> bool:
         self._require()
-        return frozenset(party for party, at in self._entries if at == index)
+        stored = self._accepted.get(record_id)
+        index = stored.verdict.index if stored and isinstance(stored.verdict, Accepted) else -1
+        return any((party, index) in self._entries for party in parties)
 
     async def find(
         self,
@@ -180,6 +186,16 @@ class MemoryStore:
             and (to_ms is None or entry.start_ms < to_ms)
         }
         return [self._held[i] for i in sorted(found) if i in self._held][:limit]
+
+    async def kinds(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
+        self._require()
+        found = [e for e in self._entries.values() if e.index in indexes and e.party in parties]
+        return {entry.index: Kind(entry.type, entry.start_ms) for entry in found}
+
+    async def census(self) -> Sequence[Count]:
+        self._require()
+        found = Counter((entry.party, entry.type) for entry in self._entries.values())
+        return [Count(*key, found[key]) for key in sorted(found)]
 
     async def missing(self, limit: int, after: int = -1) -> Sequence[MissingRecord]:
         self._require()
@@ -246,6 +262,19 @@ class MemoryStore:
     async def put_account(self, account: Account) -> None:
         self._require()
         self._accounts[account.name] = account
+
+    async def add_account(self, account: Account) -> bool:
+        self._require()
+        return self._accounts.setdefault(account.name, account) is account
+
+    async def revoke(self, name: str, now_ms: int) -> None:
+        self._require()
+        if name in self._accounts:
+            self._accounts[name] = replace(self._accounts[name], revoked_ms=now_ms)
+
+    async def all_accounts(self) -> Sequence[Account]:
+        self._require()
+        return [self._accounts[name] for name in sorted(self._accounts)]
 
     async def users(self) -> Sequence[str]:
         self._require()

@@ -147,8 +147,10 @@ def replace_database(network: Network, member: str) -> None:
     node = network.net.nodes[member]
     with psycopg.connect(node.database_url) as conn:
         accounts = conn.execute("SELECT * FROM node.accounts").fetchall()
-    old, node.database_url = node.database_url, network.net.postgres.create_database(member, fresh=True)
-    node.config.write_text(node.config.read_text().replace(old, node.database_url))
-    upgrade(node.database_url)
+    old, new = node.databases, network.net.postgres.create_database(member, fresh=True)
+    config = node.config.read_text().replace(old.node, new.node).replace(old.reader, new.reader)
+    node.config.write_text(config)
+    node.databases = new
+    upgrade(new.owner, new.roles)
     with psycopg.connect(node.database_url) as conn, conn.cursor() as cursor:
         cursor.executemany("INSERT INTO node.accounts VALUES (%s, %s, %s, %s, %s, %s)", accounts)

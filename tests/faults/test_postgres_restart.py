@@ -11,6 +11,7 @@ import pytest_asyncio
 from consortium.adapters.postgres.ledger import PostgresLedger
 from consortium.adapters.postgres.party import PostgresParty
 from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.roles import DatabaseUrls
 from consortium.adapters.postgres.witness import PostgresWitness
 from consortium.devnet.postgres import EmbeddedPostgres
 from consortium.errors import StoreUnavailable
@@ -22,8 +23,8 @@ pytestmark = pytest.mark.processes
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def impatient(postgres_url: str) -> AsyncIterator[Database]:
-    opened = await Database.open(postgres_url, timeout_s=0.3)
+async def impatient(postgres_urls: DatabaseUrls) -> AsyncIterator[Database]:
+    opened = await Database.open(postgres_urls.node, reader_url=postgres_urls.reader, timeout_s=0.3)
     yield opened
     await opened.close()
 

@@ -165,7 +165,7 @@ async def test_every_member_shows_the_same_header_and_no_more_than_the_header(ne
     answer = await network.submit_as_meters(record)
     await network.agreed(answer["index"] + 1)
     shown = []
-    for reader in ("suncoop-staff", "cityretail-staff", "gridco-staff", "regulator-auditor", "home-09"):
+    for reader in ("suncoop-staff", "cityretail-staff", "gridco-staff", "regulator-officer", "home-09"):
         response = await (await network.client(reader)).get(f"/v1/records/{record['id']}/header")
         assert response.status_code == 200, response.text
         shown.append(response.json())

@@ -132,7 +132,7 @@ class Wire:
         head = [
             f"POST {STREAM} HTTP/1.1",
             "Host: node",
-            f"Authorization: Bearer {network.tokens['suncoop-meters']}",
+            f"Authorization: Bearer {network.tokens['suncoop-staff']}",
             "Connection: close",
             framing,
         ]

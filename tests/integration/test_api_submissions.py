@@ -146,7 +146,7 @@ WRONG = {
     "a neighbour's order": ("home-02", "order", {"owner": HOME}, 403),
     "staff for a home": ("suncoop-staff", "order", {"owner": HOME}, 403),
     "a machine": ("suncoop-meters", "order", {"owner": HOME}, 403),
-    "an auditor": ("regulator-auditor", "order", {"owner": HOME}, 403),
+    "an officer": ("regulator-officer", "order", {"owner": HOME}, 403),
     "another member's staff": ("cityretail-staff", "order", {"owner": HOME}, 403),
     "a home in its member's name": ("home-03", "order", {"owner": "suncoop"}, 403),
     "a home publishes prices": ("home-03", "prices", {**SERIES, "publisher": HOME}, 403),

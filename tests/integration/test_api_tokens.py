@@ -39,7 +39,7 @@ def bad_tokens(network):
         "a peer's issuer": signed(network, iss="gridco"),
         "unknown issuer": signed(network, iss="https://elsewhere.example"),
         "no such account": signed(network, sub="nobody-here"),
-        "another kind than the account's": signed(network, kind="auditor"),
+        "another kind than the account's": signed(network, kind="officer"),
         "kind peer": signed(network, kind="peer"),
         "another member": signed(network, member="gridco"),
         "forged": forge(claims, thief, kid=kid),

@@ -11,21 +11,20 @@ import jwt
 import pytest
 from fastapi import FastAPI
 
-from consortium.adapters.tokens.challenges import Challenges
-from consortium.adapters.tokens.logins import CHALLENGE_CONTEXT, Logins
-from consortium.adapters.tokens.node import NodeTokens
-from consortium.adapters.tokens.passwords import PasswordCheck, PasswordCost, hash_password
+from consortium.adapters.tokens.desk import Desk
+from consortium.adapters.tokens.logins import CHALLENGE_CONTEXT
+from consortium.adapters.tokens.passwords import hash_password
 from consortium.adapters.tokens.peers import PeerTokens
-from consortium.adapters.tokens.verifier import Verifier
+from consortium.client.dpop import TokenAuth
 from consortium.crypto import signing
 from consortium.model.members import Genesis, Member
 from consortium.ports.accounts import Account
 from consortium.web import problems
 from consortium.web.callers import CallerDep
 from consortium.web.routes import auth
-from tests.callers import NOW_S, FakeClock, MemoryAccounts, custody_of, private_key
+from tests.callers import NOW_S, FakeClock, custody_of, private_key
+from tests.desks import CHEAP, desk_of, issued, key_of, stores_of
 
-CHEAP = PasswordCost(1, 8192)
 SEED = bytes(range(32))
 PASSWORD = "correct horse battery staple"
 MEMBERS = ("gridco", "suncoop")
@@ -35,28 +34,22 @@ GENESIS = Genesis("voltnet", "main", 1, "voltnet.example", tuple(Member(m, (), c
 @dataclass
 class World:
     clock: FakeClock
-    tokens: NodeTokens
+    desk: Desk
     client: httpx.AsyncClient
 
     async def whoami(self, **headers):
         return await self.client.get("/whoami", headers=headers)
 
 
-def make_app(clock: FakeClock) -> tuple[FastAPI, NodeTokens]:
-    keys = custody_of("suncoop")
-    accounts = MemoryAccounts(
+def make_app(clock: FakeClock) -> tuple[FastAPI, Desk]:
+    stores = stores_of(
         Account("home-01", "user", hash_password(PASSWORD, CHEAP)),
         Account("gateway-1", "machine", "", signing.public_key(SEED)),
     )
-    tokens = NodeTokens(keys, clock, network="voltnet", member="suncoop")
-    challenges = Challenges(keys, clock, issuer=tokens.issuer)
-    peers = PeerTokens(keys, clock, genesis=GENESIS, member="suncoop")
+    peers = PeerTokens(custody_of("suncoop"), clock, genesis=GENESIS, member="suncoop")
+    desk = desk_of(stores, clock, peers)
     app = FastAPI()
-    app.state.services = SimpleNamespace(
-        verifier=Verifier(tokens, peers, (), accounts, clock),
-        logins=Logins(accounts, tokens, challenges, clock, PasswordCheck(CHEAP)),
-        jwks=tokens.jwks,
-    )
+    app.state.services = SimpleNamespace(verifier=desk.verifier, logins=desk.logins, jwks=desk.tokens.jwks)
     app.include_router(auth.router)
     problems.install(app)
 
@@ -64,15 +57,15 @@ def make_app(clock: FakeClock) -> tuple[FastAPI, NodeTokens]:
     async def whoami(caller: CallerDep) -> dict[str, str]:
         return {"name": caller.name, "member": caller.member, "kind": caller.kind}
 
-    return app, tokens
+    return app, desk
 
 
 @pytest.fixture
 async def world():
     clock = FakeClock()
-    app, tokens = make_app(clock)
+    app, desk = make_app(clock)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as client:
-        yield World(clock, tokens, client)
+        yield World(clock, desk, client)
 
 
 async def login(world, **change):
@@ -91,7 +84,7 @@ async def test_a_password_gives_a_token_that_says_who_asks(world):
     answer = await login(world)
     assert answer.status_code == 200
     body = answer.json()
-    assert set(body) == {"token", "expires_at", "kind"}
+    assert set(body) == {"token", "expires_at", "kind", "scheme", "refresh", "session_ends_at", "device"}
     assert datetime.fromisoformat(body["expires_at"]) == datetime.fromtimestamp(NOW_S + 900, UTC)
     assert answer.headers["cache-control"] == "no-store"
     who = await world.whoami(authorization=f"Bearer {body['token']}")
@@ -114,9 +107,11 @@ async def test_a_signed_challenge_gives_a_token_once(world):
     challenge = made.json()["challenge"]
     signature = signing.sign(CHALLENGE_CONTEXT + challenge.encode(), signing.expand(SEED)).hex()
     body = {"challenge": challenge, "signature": signature}
-    answer = await world.client.post("/v1/auth/answer", json=body)
-    assert answer.json()["kind"] == "machine"
-    who = await world.whoami(authorization=f"Bearer {answer.json()['token']}")
+    key = key_of(world.clock)
+    proved = {"DPoP": key.proof("POST", "http://node/v1/auth/answer")}
+    answer = await world.client.post("/v1/auth/answer", json=body, headers=proved)
+    assert (answer.json()["kind"], answer.json()["scheme"]) == ("machine", "DPoP")
+    who = await world.client.get("/whoami", auth=TokenAuth(answer.json()["token"], key))
     assert who.json() == {"name": "gateway-1", "member": "suncoop", "kind": "machine"}
     refused_alike(await world.client.post("/v1/auth/answer", json=body))
 
@@ -139,7 +134,7 @@ async def test_the_published_keys_verify_a_token(world):
 
 
 async def test_without_a_good_header_there_is_no_caller(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     assert (await world.whoami(authorization=f"bearer {token}")).status_code == 200
     bad = [f"Basic {token}", token, f"Bearer{token}", "Bearer ", "Bearer", "", f"Bearer {token}x", f"Bearer {token} x"]
     for value in bad:
@@ -149,7 +144,7 @@ async def test_without_a_good_header_there_is_no_caller(world):
 
 
 async def test_a_token_in_the_url_or_twice_does_not_count(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     for name in ("token", "access_token", "authorization"):
         refused_alike(await world.client.get("/whoami", params={name: token}))
         refused_alike(await world.client.get("/whoami", params={name: f"Bearer {token}"}))
@@ -158,7 +153,7 @@ async def test_a_token_in_the_url_or_twice_does_not_count(world):
 
 
 async def test_expired_forged_and_foreign_tokens(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     claims = jwt.decode(token, options={"verify_signature": False})
     kid = {"kid": jwt.get_unverified_header(token)["kid"]}
     bad = [

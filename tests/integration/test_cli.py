@@ -66,7 +66,10 @@ def at(network):
 
     def environment(who):
         member = network.net.person(who).member
-        return {"CONSORTIUM_URL": network.net.nodes[member].url, "CONSORTIUM_TOKEN": network.tokens[who]}
+        token = network.tokens[who]
+        key = network.net.dpop_keys[token]
+        bound = {"CONSORTIUM_DPOP_KEY": key.seed.hex()} if key else {}
+        return {"CONSORTIUM_URL": network.net.nodes[member].url, "CONSORTIUM_TOKEN": token, **bound}
 
     return environment
 

@@ -110,7 +110,7 @@ async def test_two_nodes_given_the_same_log_have_the_same_bytes_in_every_ledger_
     """One is a party to everything and repeats each commit, the other to nothing."""
     contents = []
     for name, party in (("twin-1", True), ("twin-2", False)):
-        url = postgres_server.create_database(name, fresh=True)
+        url = postgres_server.create_database(name, fresh=True).owner
         upgrade(url)
         database = await Database.open(url)
         ledger = PostgresLedger(database)

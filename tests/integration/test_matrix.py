@@ -21,7 +21,7 @@ CALLERS = {
     "user": ("home-01", "suncoop"),
     "staff": ("suncoop-staff", "suncoop"),
     "machine": ("suncoop-meters", "suncoop"),
-    "auditor": ("regulator-auditor", "regulator"),
+    "officer": ("regulator-officer", "regulator"),
     "staff of a stranger": ("regulator-staff", "regulator"),
     "staff of the retailer": ("cityretail-staff", "cityretail"),
     "user of the retailer": ("home-09", "cityretail"),
@@ -30,7 +30,7 @@ CALLERS = {
     "retailer's user here": ("home-09", "suncoop"),
     "retailer's machine here": ("cityretail-meters", "suncoop"),
     "grid's staff here": ("gridco-staff", "suncoop"),
-    "auditor here": ("regulator-auditor", "suncoop"),
+    "officer here": ("regulator-officer", "suncoop"),
     "peer": ("peer of gridco", "suncoop"),
     "nobody": ("", "suncoop"),
 }
@@ -61,13 +61,13 @@ machine                 | receipt | 200 | 200 | 404 | 404
 machine                 | status  | 200
 machine                 | entries | 200
 
-auditor                 | submit  | 403 | 403 | 403 | 403
-auditor                 | read    | 404 | 404 | 404 | 404
-auditor                 | list    | 403 | 403 | 403 | -
-auditor                 | header  | 200 | 200 | 200 | 404
-auditor                 | receipt | 404 | 404 | 404 | 404
-auditor                 | status  | 200
-auditor                 | entries | 200
+officer                 | submit  | 403 | 403 | 403 | 403
+officer                 | read    | 404 | 404 | 404 | 404
+officer                 | list    | 403 | 403 | 403 | -
+officer                 | header  | 200 | 200 | 200 | 404
+officer                 | receipt | 404 | 404 | 404 | 404
+officer                 | status  | 200
+officer                 | entries | 200
 
 staff of a stranger     | submit  | 422 | 422 | 422 | 422
 staff of a stranger     | read    | 404 | 404 | 404 | 404
@@ -105,7 +105,7 @@ retailer's staff here   | *       | 401
 retailer's user here    | *       | 401
 retailer's machine here | *       | 401
 grid's staff here       | *       | 401
-auditor here            | *       | 401
+officer here            | *       | 401
 nobody                  | *       | 401
 
 peer                    | submit  | 403 | 403 | 403 | 403

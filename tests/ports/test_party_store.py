@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest_asyncio
 
-from consortium.ports.party import HeldRecord, IndexEntry, MissingRecord
+from consortium.ports.party import Count, HeldRecord, IndexEntry, Kind, MissingRecord
 from tests.builders import T0, Chain, held_of, make_record, make_records, noise
 
 HOUR = 3_600_000
@@ -14,6 +14,10 @@ ALL = {"type": None, "from_ms": None, "to_ms": None, "after": -1, "limit": 100}
 
 def entry(index: int, party: bytes, type: str = "reading", start_ms: int | None = None) -> IndexEntry:
     return IndexEntry(index, party, type, T0 + index * HOUR if start_ms is None else start_ms)
+
+
+async def readers(store, record: HeldRecord) -> set[bytes]:
+    return {party for party in (ANN, BOB, EVE) if await store.party.is_reader(record.id, [party])}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -33,7 +37,8 @@ async def test_an_empty_store_holds_nothing(store):
     assert list(await store.party.unindexed(10)) == []
     assert list(await store.party.missing(10)) == []
     assert await store.party.held(bytes(16)) is None
-    assert await store.party.readers(0) == frozenset()
+    assert not await store.party.is_reader(bytes(16), [ANN])
+    assert await store.party.held(bytes(16), [ANN]) is None
     assert list(await store.party.find([ANN], **ALL)) == []
 
 
@@ -56,15 +61,45 @@ async def test_indexing_again_changes_nothing_and_the_mark_never_goes_back(store
     await store.party.add_index([], 8)
     await store.party.add_index([entry(2, ANN), entry(2, ANN)], 3)
     assert await store.party.indexed_up_to() == 8
-    assert await store.party.readers(2) == {ANN}
+    assert await readers(store, held[0]) == {ANN}
     assert list(await store.party.find([ANN], **ALL)) == held[:1]
 
 
 async def test_readers_are_the_parties_of_one_record(store, held):
     await store.party.add_index([entry(2, ANN), entry(2, BOB), entry(3, EVE)], 4)
-    assert await store.party.readers(2) == {ANN, BOB}
-    assert await store.party.readers(3) == {EVE}
-    assert await store.party.readers(4) == frozenset()
+    assert await readers(store, held[0]) == {ANN, BOB}
+    assert await readers(store, held[1]) == {EVE}
+    assert await readers(store, held[2]) == set()
+
+
+async def test_a_record_is_held_for_its_readers_and_for_nobody_else(store, held):
+    await store.party.add_index([entry(2, ANN), entry(2, BOB), entry(3, EVE)], 4)
+    for parties in ([ANN], [BOB], [ANN, EVE], [EVE, BOB]):
+        assert await store.party.held(held[0].id, parties) == held[0]
+        assert await store.party.is_reader(held[0].id, parties)
+    for parties in ([EVE], [noise("party", "mallory", size=16)], []):
+        assert await store.party.held(held[0].id, parties) is None
+        assert not await store.party.is_reader(held[0].id, parties)
+    assert await store.party.held(held[2].id, [ANN, BOB, EVE]) is None
+
+
+async def test_kinds_are_told_of_ones_own_records_and_of_no_others(store, held):
+    await store.party.add_index([entry(2, ANN), entry(2, BOB), entry(3, EVE, "trade"), entry(4, ANN, "order", 7)], 5)
+    assert await store.party.kinds([2, 3, 4, 99], [ANN]) == {2: Kind("reading", T0 + 2 * HOUR), 4: Kind("order", 7)}
+    assert await store.party.kinds([2, 3], [BOB, EVE]) == {
+        2: Kind("reading", T0 + 2 * HOUR),
+        3: Kind("trade", T0 + 3 * HOUR),
+    }
+    assert await store.party.kinds([], [ANN]) == await store.party.kinds([-1, 5], [ANN]) == {}
+    assert await store.party.kinds([2, 3, 4], []) == {}
+
+
+async def test_the_census_counts_by_party_and_type(store, held):
+    assert list(await store.party.census()) == []
+    lines = [entry(2, ANN), entry(2, BOB), entry(3, ANN), entry(4, ANN, "order"), entry(5, EVE, "order")]
+    await store.party.add_index(lines, 6)
+    found = [Count(ANN, "reading", 2), Count(ANN, "order", 1), Count(BOB, "reading", 1), Count(EVE, "order", 1)]
+    assert list(await store.party.census()) == sorted(found, key=lambda one: (one.party, one.type))
 
 
 async def test_find_gives_the_records_of_the_named_parties_each_once_in_order(store, held):
@@ -116,7 +151,7 @@ async def test_a_missing_payload_is_struck_off_when_it_comes(store):
         await store.party.fill(first, [entry(0, ANN)])
     assert list(await store.party.missing(10)) == wanted[1:]
     assert await store.party.held(first.id) == first
-    assert await store.party.readers(0) == {ANN}
+    assert await readers(store, first) == {ANN}
     assert list(await store.party.find([ANN], **ALL)) == [first]
 
 

@@ -31,7 +31,13 @@ from tests.builders import make_record
 from tests.fakes.store import MemoryStore
 from tests.random_logs import GENESIS, Recipe, cook, logs, recipes
 
-TABLES = ("blocks", "records", "rejections", "refused_batches", "tiles")
+TABLES = ("blocks", "records", "rejections", "refused_batches", "tiles", "public_records")
+ORDERS = {
+    "tiles": "level, idx",
+    "records": "height, item",
+    "rejections": "height, item",
+    "public_records": "tree_index",
+}
 
 
 class Fate(Enum):
@@ -59,9 +65,9 @@ async def run(
         if fate is Fate.BEFORE:
             state = await store.load(GENESIS)
             continue
-        opened = open_entry(GENESIS, pending[0])
+        opened = open_entry(state.governance, pending[0])
         if fate is Fate.KEPT and other is not None and (kept := await other.blocks(state.height + 1, 1)):
-            opened = reopen(GENESIS, kept[0].batch)
+            opened = reopen(state.governance, kept[0].batch)
         step = transition(state, opened, await store.taken(opened.ids()))
         if fate is Fate.BETWEEN:
             state = await store.load(GENESIS)
@@ -140,9 +146,7 @@ class Replica:
         """Every table as COPY writes it, in the order of its first two columns."""
         dumped = {}
         for table in TABLES:
-            order = (
-                "level, idx" if table == "tiles" else "height, item" if table in ("records", "rejections") else "height"
-            )
+            order = ORDERS.get(table, "height")
             with self._owner.cursor().copy(f"COPY (SELECT * FROM ledger.{table} ORDER BY {order}) TO STDOUT") as copy:
                 dumped[table] = b"".join(bytes(chunk) for chunk in copy)
         return dumped
@@ -154,7 +158,7 @@ class Replica:
 @pytest.fixture(scope="module")
 def urls(postgres_server) -> Iterator[list[str]]:
     names = [f"replica-{n}" for n in (1, 2)]
-    made = [postgres_server.create_database(name, fresh=True) for name in names]
+    made = [postgres_server.create_database(name, fresh=True).owner for name in names]
     for url in made:
         upgrade(url)
     yield made

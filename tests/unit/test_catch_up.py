@@ -30,6 +30,12 @@ from tests.fakes.store import MemoryStore
 
 ME, OTHERS = "delta", ("alpha", "bravo", "charlie")
 HINT_KEYS = {name: sha256(name.encode()) for name in NAMES[:4]}
+
+
+def hint_keys(name: str) -> list[bytes]:
+    return [HINT_KEYS[name]] if name in HINT_KEYS else []
+
+
 Lie = Callable[[list[KeptBlock]], list[KeptBlock]]
 
 
@@ -134,7 +140,7 @@ class Node:
         self.chain, self.members, self.store = chain, Members(chain), MemoryStore()
         self.told: list[str] = []
         witnessed = Witnessed()
-        self.applier = Applier(self.store, initial(chain.genesis), HINT_KEYS, witnessed.witnessed_size)
+        self.applier = Applier(self.store, initial(chain.genesis), hint_keys, witnessed.witnessed_size)
         self.catch_up = CatchUp(self.members, witnessed, self.store, self.told.append)
         self.catch_up.attach(self.applier)
 
@@ -308,9 +314,8 @@ class Custody:
 @pytest.fixture
 async def fetcher(node: Node) -> PayloadFetcher:
     await node.run()
-    keys = {name: name.encode() for name in HINT_KEYS}
     return PayloadFetcher(
-        ME, node.members, node.store, node.store, Opens(), Custody(), keys, lambda error: None, interval_s=0
+        ME, node.members, node.store, node.store, Opens(), hint_keys, lambda error: None, interval_s=0
     )
 
 

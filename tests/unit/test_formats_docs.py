@@ -14,7 +14,12 @@ from consortium.energy.payloads import base, money, settlement
 from consortium.energy.payloads.base import KINDS
 from consortium.energy.payloads.money import EntryLine
 from consortium.energy.payloads.settlement import Line
+from consortium.ledger.governance.rules import Rule
+from consortium.ledger.governance.settings import LedgerSettings
+from consortium.ledger.governance.terms import TERMS
 from consortium.model.blocks import Block
+from consortium.model.public import BODIES
+from consortium.model.scope import Scope
 from consortium.model.verdicts import BatchRefusal, RecordRefusal
 from tests.vectors import make
 from tests.vectors.market import CAUSES
@@ -165,3 +170,26 @@ def test_the_agents_have_no_other_causes():
         for word in re.findall(r'(?<!in_force)(?<! in )\("([a-z-]+)", ', path.read_text("utf-8"))
     }
     assert words == {cause[0] for cause in CAUSES}
+
+
+# --- public records ---
+
+PUBLIC = TEXT.split("\n## Public records\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("kind", sorted(BODIES))
+def test_every_field_of_a_public_record_is_listed_in_its_order(kind):
+    body = PUBLIC.split(f"\n### `{kind}`\n")[1].split("\n### ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", body, re.MULTILINE) == list(BODIES[kind].model_fields)
+
+
+@pytest.mark.parametrize("kind", sorted(TERMS))
+def test_every_term_of_a_proposal_is_listed_in_its_order(kind):
+    (row,) = re.findall(rf"^\| `{kind}` \| (.*) \|$", PUBLIC, re.MULTILINE)
+    named = re.sub(r"\([^)]*\)|: .*", "", row)
+    assert re.findall(r"`(\w+)`", named) == list(TERMS[kind].model_fields)
+
+
+@pytest.mark.parametrize("model", [Scope, LedgerSettings, Rule])
+def test_every_field_within_the_terms_is_listed(model):
+    assert all(f"`{name}`" in PUBLIC for name in model.model_fields)

@@ -151,7 +151,7 @@ def test_the_parameters_are_authenticated(path):
     """Even one that changes nothing of the derived key: a version, or a limit of a secret's file."""
     keyfile.create(path, SECRET)
     raw = json.loads(path.read_text())
-    for change in ({"version": 2}, {"version": True}, {"version": 1.0}, {"extra": 1}):
+    for change in ({"version": 1}, {"version": 3}, {"version": True}, {"version": 1.0}, {"extra": 1}):
         path.write_text(json.dumps({**raw, **change}))
         with pytest.raises(KeysUnavailable, match=ONE_MESSAGE):
             keyfile.open(path, SECRET)

@@ -13,15 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from consortium.adapters.tokens import jwks
-from consortium.adapters.tokens.node import NodeTokens
 from consortium.adapters.tokens.oidc import OidcSettings, OidcTokens
 from consortium.adapters.tokens.peers import PeerTokens
-from consortium.adapters.tokens.verifier import Verifier
 from consortium.errors import ConfigurationError, NotAuthenticated
 from consortium.model.members import Genesis, Member
 from consortium.ports.accounts import Account
 from consortium.ports.callers import Caller
-from tests.callers import NOW_S, FakeClock, MemoryAccounts, custody_of, forge, forge_hs256, the_refusal
+from tests.callers import NOW_S, FakeClock, custody_of, forge, forge_hs256, the_refusal
+from tests.desks import desk_of, stores_of
 
 RSA = rsa.generate_private_key(65537, 2048)
 RSA_NEXT = rsa.generate_private_key(65537, 2048)
@@ -102,19 +101,14 @@ class World:
     def __init__(self, issuer: Issuer, http: httpx.AsyncClient, **settings) -> None:
         self.issuer = issuer
         self.clock = FakeClock()
-        self.accounts = MemoryAccounts(
+        self.stores = stores_of(
             Account("alice", "staff"), Account("home-01", "user"), Account("gone", "staff", disabled=True)
         )
+        self.accounts = self.stores.accounts
         self.settings = OidcSettings(issuer.url, AUDIENCE, **settings)
         oidc = OidcTokens(self.settings, self.clock, http, member="suncoop")
-        keys = custody_of("suncoop")
-        self.verifier = Verifier(
-            NodeTokens(keys, self.clock, network="voltnet", member="suncoop"),
-            PeerTokens(keys, self.clock, genesis=GENESIS, member="suncoop"),
-            [oidc],
-            self.accounts,
-            self.clock,
-        )
+        peers = PeerTokens(custody_of("suncoop"), self.clock, genesis=GENESIS, member="suncoop")
+        self.verifier = desk_of(self.stores, self.clock, peers, [oidc]).verifier
 
     def claims(self, **change):
         now_s = self.clock.now_ms() // 1000
@@ -360,9 +354,8 @@ def test_unsafe_settings_are_refused(settings):
 
 
 async def test_an_issuer_cannot_have_the_nodes_name(http):
-    clock, keys = FakeClock(), custody_of("suncoop")
-    node = NodeTokens(keys, clock, network="voltnet", member="suncoop")
-    peers = PeerTokens(keys, clock, genesis=GENESIS, member="suncoop")
-    oidc = OidcTokens(OidcSettings(node.issuer, AUDIENCE), clock, http, member="suncoop")
+    clock = FakeClock()
+    peers = PeerTokens(custody_of("suncoop"), clock, genesis=GENESIS, member="suncoop")
+    oidc = OidcTokens(OidcSettings("https://suncoop.voltnet", AUDIENCE), clock, http, member="suncoop")
     with pytest.raises(ConfigurationError, match="same name"):
-        Verifier(node, peers, [oidc], MemoryAccounts(), clock)
+        desk_of(stores_of(), clock, peers, [oidc])

@@ -46,6 +46,7 @@ from consortium.errors import Forbidden, InvalidRequest, NotAuthenticated
 from consortium.ports.callers import Caller
 from consortium.web import problems
 from consortium.web.routes import holdings, markets, me, records
+from tests.callers import asking
 from tests.marketworld import MarketWorld
 
 START = 1_497_549_600_000  # 2017-06-15T18:00:00Z
@@ -308,11 +309,11 @@ class Tokens:
     def __init__(self, member):
         self._member = member
 
-    async def verify(self, token):
+    async def verify(self, token, proof=None):
         kind, _, name = token.partition(":")
         if not name:
             raise NotAuthenticated("no valid token")
-        return Caller(name, self._member, kind)
+        return asking(name, self._member, kind)
 
 
 @pytest.fixture(scope="module")
@@ -467,7 +468,7 @@ async def test_what_only_a_user_of_the_node_knows_is_not_told_to_its_staff():
     id = story.contract("cityretail", "supply", "cityretail", "home-20@gridco", supply, "p-20", grid_fee=80)
     node = story.world.nodes["gridco"]
     assert node.view.contract(id).terms == supply
-    told = await node.personal.contract(Caller("somebody", "gridco", "staff"), id, None)
+    told = await node.personal.contract(asking("somebody", "gridco", "staff"), id, None)
     assert (told["terms"], "0.777" in str(told), "777" in str(told["clauses"])) == (None, False, False)
     own = await node.personal.contract(Caller("home-20", "gridco", "user"), id, None)
     assert "0.777" in str(own["clauses"])
@@ -554,7 +555,7 @@ async def test_what_is_another_ones_looks_like_what_does_not_exist(ask, story):
             assert hidden.status_code == 404
 
 
-@pytest.mark.parametrize("kind", ["machine", "auditor"])
+@pytest.mark.parametrize("kind", ["machine", "officer"])
 @pytest.mark.parametrize("path", [*LISTS, "wallet", "markets", "markets/local", "markets/local/results"])
 async def test_a_role_that_reads_nothing_is_told_so(ask, kind, path):
     assert (await ask(f"{kind}:one@suncoop", f"/v1/{path}")).status_code == 403
@@ -589,12 +590,12 @@ async def test_a_chain_that_lacks_an_entry_says_so_and_heals():
         account, entry = next_entry(account, [EntryLine(kind="deposit", amount=amount, cause=bytes(16))], START)
         world.add("gridco", (entry, f"{BUYER} gridco"))
     hidden = node.rows.pop(1)
-    asking = Caller("home-09", "cityretail", "user")
-    broken = await node.personal.wallet(asking, None)
+    home = Caller("home-09", "cityretail", "user")
+    broken = await node.personal.wallet(home, None)
     assert (broken["whole"], broken["balance"]) == (False, 5)
     assert "2 is due" in broken["wrong"]
     node.rows.insert(1, hidden)
-    assert (await node.personal.wallet(asking, None))["balance"] == 18
+    assert (await node.personal.wallet(home, None))["balance"] == 18
 
 
 # --- totals ----------------------------------------------------------------------------------------------------
@@ -627,8 +628,8 @@ class Area(Story):
         self.add("cityretail", (section, ""))
 
     def totals(self, kind="staff", member="gridco"):
-        asking = Caller("somebody", member, kind)
-        return self.world.nodes[member].market.totals(asking, "local", START - 10 * HOUR, START + 14 * HOUR)
+        who = asking("somebody", member, kind)
+        return self.world.nodes[member].market.totals(who, "local", START - 10 * HOUR, START + 14 * HOUR)
 
 
 @pytest.fixture(scope="module")
@@ -690,7 +691,7 @@ async def test_an_order_that_nothing_accounts_for_does(ask, story):
 
 def test_the_replay_command_says_equal_or_where_not(story, tmp_path):
     node = story.world.nodes["suncoop"]
-    bundle = asyncio.run(node.market.book(Caller("somebody", "suncoop", "staff"), "local", START, None))
+    bundle = asyncio.run(node.market.book(asking("somebody", "suncoop", "staff"), "local", START, None))
     file = tmp_path / "book.json"
     file.write_text(bundle.to_json())
     good = CliRunner().invoke(cli, ["market", "replay", str(file), "--json"])

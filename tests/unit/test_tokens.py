@@ -12,9 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consortium.adapters.tokens import compact, node, verifier
-from consortium.adapters.tokens.node import NodeTokens
+from consortium.adapters.tokens.desk import Desk
 from consortium.adapters.tokens.peers import PeerTokens
-from consortium.adapters.tokens.verifier import Verifier
 from consortium.errors import NotAuthenticated
 from consortium.model.members import Genesis, Member
 from consortium.ports.accounts import Account
@@ -22,7 +21,6 @@ from consortium.ports.callers import Caller
 from tests.callers import (
     NOW_S,
     FakeClock,
-    MemoryAccounts,
     claims_of,
     custody_of,
     forge,
@@ -32,6 +30,7 @@ from tests.callers import (
     secrets_of,
     the_refusal,
 )
+from tests.desks import STANDING, desk_of, issued, stores_of
 
 MEMBERS = ("cityretail", "gridco", "suncoop")
 GENESIS = Genesis(
@@ -46,15 +45,16 @@ class World:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.accounts = MemoryAccounts(
+        self.stores = stores_of(
             Account("home-01", "user"), Account("alice", "staff"), Account("gone", "user", disabled=True)
         )
-        self.tokens = self.node_of("suncoop")
+        self.accounts = self.stores.accounts
         self.peers = self.peers_of("suncoop")
-        self.verifier = Verifier(self.tokens, self.peers, (), self.accounts, self.clock)
+        self.desk = self.desk_of("suncoop")
+        self.tokens, self.verifier = self.desk.tokens, self.desk.verifier
 
-    def node_of(self, member: str) -> NodeTokens:
-        return NodeTokens(custody_of(member), self.clock, network="voltnet", member=member)
+    def desk_of(self, member: str) -> Desk:
+        return desk_of(self.stores, self.clock, self.peers_of(member), member=member)
 
     def peers_of(self, member: str) -> PeerTokens:
         return PeerTokens(custody_of(member), self.clock, genesis=GENESIS, member=member)
@@ -74,14 +74,14 @@ def world():
 
 
 async def test_a_token_of_this_node_makes_its_caller(world):
-    issued = world.tokens.issue("home-01", "user")
-    assert await world.verifier.verify(issued.token) == HOME
-    assert (issued.kind, issued.expires_s) == ("user", NOW_S + 900)
-    assert issued.token not in repr(issued)
+    made = issued(world.desk, "home-01", "user")
+    assert await world.verifier.verify(made.token) == HOME
+    assert (made.kind, made.expires_s) == ("user", NOW_S + 900)
+    assert made.token not in repr(made)
 
 
 async def test_what_a_token_says(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     claims = claims_of(token)
     nonce = claims.pop("jti")
     assert claims == {
@@ -90,17 +90,18 @@ async def test_what_a_token_says(world):
         "sub": "home-01",
         "kind": "user",
         "member": "suncoop",
+        "sid": STANDING.hex(),
         "iat": NOW_S,
         "nbf": NOW_S,
         "exp": NOW_S + 900,
     }
     assert len(nonce) == 32
-    assert nonce != claims_of(world.tokens.issue("home-01", "user").token)["jti"]
+    assert nonce != claims_of(issued(world.desk, "home-01", "user").token)["jti"]
 
 
 async def test_anybody_can_check_it_with_the_published_keys(world):
     """PyJWT from the JWK set alone: the way of somebody who does not have this code."""
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     key = jwt.PyJWKSet.from_dict(world.tokens.jwks())[kid_of(token)]
     options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False}
     assert jwt.decode(token, key, algorithms=["EdDSA"], audience="voltnet/suncoop", options=options)["sub"] == "home-01"
@@ -114,7 +115,7 @@ def test_the_key_id_is_the_thumbprint_of_rfc_8037():
 
 @pytest.mark.parametrize(("seconds", "holds"), [(899, True), (904, True), (905, False), (86_400, False)])
 async def test_it_expires(world, seconds, holds):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     world.clock.turn(seconds)
     if holds:
         assert await world.verifier.verify(token) == HOME
@@ -123,7 +124,7 @@ async def test_it_expires(world, seconds, holds):
 
 
 async def test_it_expires_though_it_was_verified_before(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     for _ in range(4):
         assert await world.verifier.verify(token) == HOME
         world.clock.turn(299)
@@ -134,7 +135,7 @@ async def test_it_expires_though_it_was_verified_before(world):
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
 @pytest.mark.parametrize(("ahead", "holds"), [(5, True), (6, False), (3600, False)])
 async def test_it_is_not_yet_valid(world, claim, ahead, holds):
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     token = forge({**claims_of(good), claim: NOW_S + ahead}, private_key("suncoop"), kid=kid_of(good))
     if holds:
         assert await world.verifier.verify(token) == HOME
@@ -144,23 +145,23 @@ async def test_it_is_not_yet_valid(world, claim, ahead, holds):
 
 async def test_forging_as_the_helper_does_would_work_with_the_right_key(world):
     """So that the refusals below come from what they change, and from nothing else."""
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     assert await world.verifier.verify(forge(claims_of(good), private_key("suncoop"), kid=kid_of(good))) == HOME
 
 
 async def test_another_key_under_the_same_kid(world):
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     await world.refuses(forge(claims_of(good), private_key("thief"), kid=kid_of(good)))
 
 
 @pytest.mark.parametrize("kid", ["another", "", None])
 async def test_an_unknown_kid(world, kid):
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     await world.refuses(forge(claims_of(good), private_key("suncoop"), kid=kid))
 
 
 async def test_a_changed_payload_or_signature(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     header, _, signature = token.split(".")
     other = forge({**claims_of(token), "sub": "alice", "kind": "staff"}, private_key("thief")).split(".")[1]
     await world.refuses(f"{header}.{other}.{signature}")
@@ -169,7 +170,7 @@ async def test_a_changed_payload_or_signature(world):
 
 
 async def test_alg_none(world):
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     await world.refuses(forge(claims_of(good), None, algorithm="none", kid=kid_of(good)))
     payload = good.split(".")[1]
     for name in ("none", "None", "NONE", "", None, [], {"EdDSA": 1}, "eddsa", "Ed25519"):
@@ -180,7 +181,7 @@ async def test_alg_none(world):
 
 async def test_hs256_with_the_public_key_as_its_secret(world):
     """The classic confusion: what everybody knows, taken for a shared secret."""
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     public = private_key("suncoop").public_key()
     raw = public.public_bytes(Encoding.Raw, PublicFormat.Raw)
     pem = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -226,7 +227,7 @@ async def test_hs256_with_the_public_key_as_its_secret(world):
 )
 async def test_each_claim_counts(world, change):
     """Signed by the right key, so that nothing but the claim stands against it."""
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     await world.refuses(forge_raw({**claims_of(good), **change}, kid_of(good)))
 
 
@@ -237,18 +238,18 @@ def forge_raw(claims, kid):
 
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "kind", "member", "iat", "nbf", "exp", "jti"])
 async def test_no_claim_may_be_missing(world, claim):
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     claims = claims_of(good)
     del claims[claim]
     await world.refuses(forge_raw(claims, kid_of(good)))
 
 
 async def test_a_token_of_another_members_node(world):
-    await world.refuses(world.node_of("gridco").issue("home-01", "user").token)
+    await world.refuses(issued(world.desk_of("gridco"), "home-01", "user").token)
 
 
 async def test_a_disabled_account_is_refused_within_seconds(world):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     assert await world.verifier.verify(token) == HOME
     await world.accounts.put_account(Account("home-01", "user", disabled=True))
     world.clock.turn(verifier.ACCOUNT_MS / 1000)
@@ -260,13 +261,13 @@ async def test_a_disabled_account_is_refused_within_seconds(world):
 
 async def test_a_token_for_an_account_that_is_disabled_or_unknown_or_of_another_kind(world):
     for name, kind in (("gone", "user"), ("nobody", "user"), ("home-01", "staff"), ("alice", "user")):
-        await world.refuses(world.tokens.issue(name, kind).token)
+        await world.refuses(issued(world.desk, name, kind).token)
 
 
 async def test_a_changed_kind_ends_old_tokens(world):
-    token = world.tokens.issue("alice", "staff").token
+    token = issued(world.desk, "alice", "staff").token
     assert (await world.verifier.verify(token)).kind == "staff"
-    await world.accounts.put_account(Account("alice", "auditor"))
+    await world.accounts.put_account(Account("alice", "officer"))
     world.clock.turn(verifier.ACCOUNT_MS / 1000)
     await world.refuses(token)
 
@@ -281,7 +282,7 @@ async def test_what_is_no_token(world, token):
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 async def test_no_damaged_token_makes_a_caller_and_none_makes_another_error(world, data):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     at = data.draw(st.integers(0, len(token) - 1))
     insert = data.draw(st.text(max_size=3))
     cut = data.draw(st.integers(0, 3))
@@ -304,7 +305,7 @@ async def test_no_odd_json_makes_another_error(world, data):
 
 
 async def test_a_verified_token_is_not_verified_again_for_a_while(world, monkeypatch):
-    token = world.tokens.issue("home-01", "user").token
+    token = issued(world.desk, "home-01", "user").token
     calls = []
     real = node.compact.verify
     monkeypatch.setattr(node.compact, "verify", lambda *args: calls.append(1) or real(*args))
@@ -319,13 +320,13 @@ async def test_a_verified_token_is_not_verified_again_for_a_while(world, monkeyp
 async def test_memories_are_bounded(world):
     world.verifier._tokens._bound = world.verifier._known._bound = 3
     for _ in range(10):
-        await world.verifier.verify(world.tokens.issue("home-01", "user").token)
+        await world.verifier.verify(issued(world.desk, "home-01", "user").token)
     assert len(world.verifier._tokens._entries) == 3
-    await world.verifier.verify(world.tokens.issue("home-01", "user").token)
+    await world.verifier.verify(issued(world.desk, "home-01", "user").token)
 
 
 async def test_a_refused_token_is_not_remembered_as_good(world):
-    good = world.tokens.issue("home-01", "user").token
+    good = issued(world.desk, "home-01", "user").token
     bad = forge(claims_of(good), private_key("thief"), kid=kid_of(good))
     for _ in range(2):
         await world.refuses(bad)
@@ -407,7 +408,7 @@ async def test_this_node_is_no_peer_of_itself(world):
 
 async def test_a_peer_cannot_make_a_token_of_this_nodes_people(world):
     """Right claims, but gridco's key under the issuer of suncoop's node, and its kid."""
-    good = world.tokens.issue("alice", "staff").token
+    good = issued(world.desk, "alice", "staff").token
     await world.refuses(forge(claims_of(good), private_key("gridco"), kid=kid_of(good)))
     gridco = compact.key_id(custody_of("gridco").public.token)
     await world.refuses(forge(claims_of(good), private_key("gridco"), kid=gridco))

@@ -33,6 +33,7 @@ from consortium.model.names import Party
 from consortium.model.records import SEALED, Draft, DraftSection, SealedRecord
 from tests.vectors.market import market
 from tests.vectors.payloads import payloads
+from tests.vectors.public import public
 
 DIRECTORY = Path(__file__).parent
 T0 = 1_497_484_800_000
@@ -452,6 +453,7 @@ VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
     "notes": notes,
     "receipt": receipt,
     "market": market,
+    "public": public,
 }
 
 

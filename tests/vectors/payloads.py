@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from consortium.energy.payloads.access import Access, Delegation, DelegationEnd
 from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.market import (
@@ -212,7 +213,38 @@ _SETTLEMENT: tuple[Part, ...] = (
         version=2,
     ),
 )
-EXAMPLES: tuple[Part, ...] = (*_CONTRACTS, *_MARKET, *_MONEY, *_SETTLEMENT)
+_ACCESS: tuple[Part, ...] = (
+    Access(
+        start_ms=T0,
+        last_ms=T0 + 5_000,
+        subject=HOME,
+        role="officer",
+        duties=(),
+        name="inspector",
+        member="regulator",
+        basis="grant",
+        under=record("grant"),
+        purpose="case 7",
+        records=(BID, SUPPLY),
+        types=("contract", "order"),
+        groups=("physical", "terms"),
+        answers=2,
+        sequence=2,
+        previous=digest("access 1"),
+    ),
+    Delegation(
+        start_ms=T0,
+        subject=HOME,
+        delegate="adviser@suncoop",
+        types=("payment", "reading"),
+        to_ms=T0 + 7 * 24 * HOUR,
+        groups=("money", "physical"),
+        until_ms=T0 + 30 * 24 * HOUR,
+        purpose="tax return",
+    ),
+    DelegationEnd(start_ms=T0, delegation=record("delegation"), subject=HOME, delegate="adviser@suncoop"),
+)
+EXAMPLES: tuple[Part, ...] = (*_CONTRACTS, *_MARKET, *_MONEY, *_SETTLEMENT, *_ACCESS)
 
 
 def as_json(value: Any) -> Any:
@@ -262,6 +294,8 @@ def _refused() -> dict[str, str]:
         "a time before 1970": _changed("gate", "gate", start_ms=-1),
         "a text of 501 characters": _changed("complaint", "complaint", why="x" * 501),
         "an entry before the first": _changed("payment", "entry", sequence=0),
+        "an access without a record": _changed("access", "access", records=[]),
+        "an access to 501 records": _changed("access", "access", records=[bytes(16)] * 501),
         "null for what must be there": _changed("order", "order", point=None),
     }
 

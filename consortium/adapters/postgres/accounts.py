@@ -1,18 +1,23 @@
-"""`AccountStore` on Postgres: the member's own accounts. Contract: `consortium.ports`."""
+"""`AccountStore` on Postgres: the member's own accounts. Contract: `consortium.ports.accounts`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.pool import Database, Row
 from consortium.ports.accounts import Account
 
-_PUT = """
-INSERT INTO node.accounts (name, kind, password_hash, public_key, own_key, disabled)
-VALUES (%b::text, %b::text, %b::text, %b, %b, %b)
-ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, password_hash = excluded.password_hash,
-    public_key = excluded.public_key, own_key = excluded.own_key, disabled = excluded.disabled
+_COLUMNS = "name, kind, password_hash, public_key, own_key, disabled, duties, revoked_ms"
+_ADD = f"""
+INSERT INTO node.accounts ({_COLUMNS})
+VALUES (%b::text, %b::text, %b::text, %b, %b, %b, %b::text[], %b)
+ON CONFLICT (name) DO """  # noqa: S608 - constants
+_REPLACE = """UPDATE SET kind = excluded.kind, password_hash = excluded.password_hash,
+    public_key = excluded.public_key, own_key = excluded.own_key, disabled = excluded.disabled,
+    duties = excluded.duties, revoked_ms = excluded.revoked_ms
 """
+_GET = f"SELECT {_COLUMNS} FROM node.accounts"  # noqa: S608 - constants
 
 
 class PostgresAccounts:
@@ -24,15 +29,31 @@ class PostgresAccounts:
     async def account(self, name: str) -> Account | None:
         if "\0" in name:  # Postgres' text has none; anybody may ask for any name
             return None
-        query = "SELECT name, kind, password_hash, public_key, own_key, disabled FROM node.accounts WHERE name = %b"
-        rows = await self._database.rows(query, [name])
-        return Account(*rows[0]) if rows else None
+        rows = await self._database.rows(f"{_GET} WHERE name = %b", [name])
+        return _account(rows[0]) if rows else None
 
     async def put_account(self, account: Account) -> None:
-        a = account
-        await self._database.execute(_PUT, [a.name, a.kind, a.password_hash, a.public_key, a.own_key, a.disabled])
+        await self._database.execute(_ADD + _REPLACE, _values(account))
+
+    async def add_account(self, account: Account) -> bool:
+        return await self._database.execute(_ADD + "NOTHING", _values(account)) == 1
+
+    async def revoke(self, name: str, now_ms: int) -> None:
+        await self._database.execute("UPDATE node.accounts SET revoked_ms = %b WHERE name = %b::text", [now_ms, name])
+
+    async def all_accounts(self) -> Sequence[Account]:
+        return [_account(row) for row in await self._database.rows(f'{_GET} ORDER BY name COLLATE "C"')]
 
     async def users(self) -> Sequence[str]:
         # Byte order, whatever the database's collation.
         query = "SELECT name FROM node.accounts WHERE kind = 'user' ORDER BY name COLLATE \"C\""
         return [name for (name,) in await self._database.rows(query)]
+
+
+def _account(row: Row) -> Account:
+    name, kind, password_hash, public_key, own_key, disabled, duties, revoked_ms = row
+    return Account(name, kind, password_hash, public_key, own_key, disabled, frozenset(duties), revoked_ms)
+
+
+def _values(a: Account) -> list[Any]:
+    return [a.name, a.kind, a.password_hash, a.public_key, a.own_key, a.disabled, sorted(a.duties), a.revoked_ms]

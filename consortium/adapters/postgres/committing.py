@@ -15,6 +15,7 @@ from typing import Any
 from consortium.adapters.postgres.arrays import ByteaArray, Int8Array, TextArray
 from consortium.ledger.transition import Transition
 from consortium.model.encoding import encode_ordered
+from consortium.model.records import PUBLIC_KINDS
 from consortium.ports.party import HeldRecord, MissingRecord
 
 # The chain is held together here too: a block goes in only on top of the one that it names.
@@ -49,6 +50,9 @@ INSERT INTO ledger.rejections (height, item, id, reason, header, evidence)
     %(j_headers)b::bytea[], %(j_evidence)b::bytea[]) AS j""",
     "refused_batches": """
 INSERT INTO ledger.refused_batches (height, raw) SELECT height, %(raw)b FROM block""",
+    "public": """
+INSERT INTO ledger.public_records (tree_index, kind)
+  SELECT p.* FROM block, unnest(%(p_indexes)b::bigint[], %(p_kinds)b::text[]) AS p""",
     "tiles": """
 INSERT INTO ledger.tiles (level, idx, hashes)
   SELECT t.* FROM block, unnest(%(t_levels)b::bigint[], %(t_indexes)b::bigint[], %(t_hashes)b::bytea[]) AS t""",
@@ -78,6 +82,7 @@ def parameters(
     parts: list[str] = []
     tables: tuple[tuple[str, Sequence[Any], Callable[[Any], dict[str, Any]]], ...] = (
         ("records", step.accepted, _record_values),
+        ("public", [r for r in step.accepted if r.kind in PUBLIC_KINDS], _public_values),
         ("rejections", step.rejected, _rejection_values),
         ("tiles", step.tiles, _tile_values),
         ("held", held, held_values),
@@ -122,6 +127,13 @@ def _record_values(accepted: Sequence[Any]) -> dict[str, Any]:
         "r_items": Int8Array([r.verdict.item for r in accepted]),
         "r_ids": ByteaArray([r.verdict.id for r in accepted]),
         "r_headers": ByteaArray([r.header_bytes for r in accepted]),
+    }
+
+
+def _public_values(public: Sequence[Any]) -> dict[str, Any]:
+    return {
+        "p_indexes": Int8Array([r.verdict.index for r in public]),
+        "p_kinds": TextArray([r.kind for r in public]),
     }
 
 

@@ -8,16 +8,27 @@ from consortium.adapters.postgres.pool import fetch
 from consortium.adapters.postgres.rows import BLOCK, block_of
 from consortium.crypto.merkle import HASH_BYTES, TILE_BITS, TILE_WIDTH, Tree, leaf_hash, root_of
 from consortium.errors import ConfigurationError, ProofInvalid, Tampering
+from consortium.ledger.governance.constitution import founded
+from consortium.ledger.governance.state import Governance
+from consortium.ledger.governance.step import step
 from consortium.ledger.state import LedgerState, MemberState, initial
 from consortium.model.members import Genesis
+from consortium.model.records import parse_header
+from consortium.model.verdicts import RecordRefusal
 
-# Two steps down an index per member, however many blocks there are.
+# Two steps down an index per member, however many blocks there are. What it wrote before it was admitted counts for
+# nothing.
 _MEMBERS = """
 SELECT name, last.sequence, good.batch_created_ms
-FROM unnest(%b::text[]) AS name
-JOIN LATERAL (SELECT sequence FROM ledger.blocks WHERE member = name ORDER BY sequence DESC LIMIT 1) AS last ON true
-LEFT JOIN LATERAL (SELECT batch_created_ms FROM ledger.blocks WHERE member = name AND refusal = ''
-    ORDER BY sequence DESC LIMIT 1) AS good ON true
+FROM unnest(%b::text[], %b::bigint[]) AS known (name, admitted)
+JOIN LATERAL (SELECT sequence FROM ledger.blocks WHERE member = name AND height >= admitted
+    ORDER BY sequence DESC LIMIT 1) AS last ON true
+LEFT JOIN LATERAL (SELECT batch_created_ms FROM ledger.blocks WHERE member = name AND height >= admitted
+    AND refusal = '' ORDER BY sequence DESC LIMIT 1) AS good ON true
+"""
+_PUBLIC = """
+SELECT header, height, time_ms FROM ledger.public_records JOIN ledger.records USING (tree_index)
+JOIN ledger.blocks USING (height) ORDER BY tree_index
 """
 
 
@@ -39,9 +50,9 @@ async def load(conn: AsyncConnection, genesis: Genesis) -> LedgerState:
     tree = await _tree(conn, block.size)
     if tree.root() != block.root:
         raise Tampering(f"the stored records do not lead to the root of block {block.height}", hint="run an audit")
-    return LedgerState(
-        genesis, block.height, last[0][13], block.position, block.time_ms, tree, await _members(conn, genesis)
-    )
+    governance = await _governance(conn, genesis)
+    members = await _members(conn, governance)
+    return LedgerState(genesis, governance, block.height, last[0][13], block.position, block.time_ms, tree, members)
 
 
 def _empty(genesis: Genesis, has_blocks: bool) -> LedgerState:
@@ -50,9 +61,21 @@ def _empty(genesis: Genesis, has_blocks: bool) -> LedgerState:
     return initial(genesis)
 
 
-async def _members(conn: AsyncConnection, genesis: Genesis) -> dict[str, MemberState]:
-    members = {m.name: MemberState() for m in genesis.members}
-    for name, sequence, latest_ms in await fetch(conn, _MEMBERS, [list(members)]):
+async def _governance(conn: AsyncConnection, genesis: Genesis) -> Governance:
+    """What stands decided: the public records from the first one on."""
+    governance = founded(genesis)
+    for header, height, time_ms in await fetch(conn, _PUBLIC):
+        after = step(governance, parse_header(header), height, time_ms)
+        if isinstance(after, RecordRefusal):
+            raise Tampering("a public record in the store does not follow from those before it", hint="run an audit")
+        governance = after
+    return governance
+
+
+async def _members(conn: AsyncConnection, governance: Governance) -> dict[str, MemberState]:
+    members = {name: MemberState() for name in governance.standings}
+    admitted = [standing.first_admitted for standing in governance.standings.values()]
+    for name, sequence, latest_ms in await fetch(conn, _MEMBERS, [list(members), admitted]):
         members[name] = MemberState(sequence + 1, latest_ms)
     return members
 

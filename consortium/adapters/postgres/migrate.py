@@ -1,5 +1,8 @@
 """The schema's versions: bring a database up to date, and refuse one that is newer than the program.
 
+Only the owner of the database migrates, and gives the node's two roles what they may touch (`roles`). The node itself
+starts with `check`, unless it is told the owner's URL.
+
 The migrations stand in `migrations/` beside the package in a checkout; an installed program is told where by the
 environment variable CONSORTIUM_MIGRATIONS. Everything here blocks: call it at the start, or in a thread.
 """
@@ -21,13 +24,18 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from consortium.adapters.postgres.failures import translate, translated
+from consortium.adapters.postgres.roles import Roles, apply_rules
 from consortium.errors import ConfigurationError, DefectError
 
 _ADVISORY_LOCK = 0x636F6E736F727431  # "consort1": two starting processes migrate one after the other
 
 
-def upgrade(url: str, *, lock_timeout_ms: int = 5_000, statement_timeout_ms: int = 600_000) -> None:
-    """Bring the database to the newest schema; nothing happens if it has it.
+def upgrade(
+    url: str, roles: Roles | None = None, *, lock_timeout_ms: int = 5_000, statement_timeout_ms: int = 600_000
+) -> None:
+    """Bring the database to the newest schema and the rights of `roles` to its rules; nothing happens if it has them.
+
+    `url` is the owner's. Without `roles` nobody but the owner may do anything.
 
     Raises `StoreUnavailable` (Postgres is away, or a lock or statement took too long: call again) and
     `ConfigurationError` (the schema is newer than this program, or the role may not create it).
@@ -42,10 +50,21 @@ def upgrade(url: str, *, lock_timeout_ms: int = 5_000, statement_timeout_ms: int
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        if roles is not None:
+            _apply_rules(connection, roles)
+
+
+def _apply_rules(connection: Connection, roles: Roles) -> None:
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise DefectError("the migrations do not run on psycopg")
+    connection.commit()
+    with translated(), raw.transaction():
+        apply_rules(raw, roles)
 
 
 def current(url: str) -> str | None:
-    """The database's schema version, or None for an empty database."""
+    """The database's schema version, or None for an empty database. For the owner, and for the node's role."""
     with _connection(url) as connection:
         return _current(connection)
 
@@ -56,7 +75,9 @@ def check(url: str) -> None:
     _refuse_newer(version)
     head = _scripts().get_current_head()
     if version != head:
-        raise ConfigurationError(f"the database's schema is {version or 'missing'}, not {head}", hint="migrate it")
+        raise ConfigurationError(
+            f"the database's schema is {version or 'missing'}, not {head}", hint="consortium node migrate"
+        )
 
 
 def migrations_path() -> Path:

@@ -1,20 +1,22 @@
 """`PartyStore` on Postgres: sealed payloads, and the node's index of what it may open. Contract: `consortium.ports`.
 
-All but `find` acts as the node. `find` answers a caller, and runs on a connection that sees no row but those of the
-parties it names: should the query be wrong one day, Postgres still gives nobody else's rows.
+What is given `parties` answers a caller, and runs as the database role that sees no row but those of the parties that
+its transaction names: should the query be wrong one day, Postgres still gives nobody else's rows. The rest is the
+node's own work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from psycopg import AsyncConnection
 
 from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, TextArray
 from consortium.adapters.postgres.committing import held_values
-from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.pool import Database, Row
 from consortium.adapters.postgres.rows import HELD, held_of
-from consortium.ports.party import Arrived, HeldRecord, IndexEntry, MissingRecord
+from consortium.ports.party import Arrived, Count, HeldRecord, IndexEntry, Kind, MissingRecord
 
 _ADD_ENTRIES = """
 INSERT INTO node.entries (tree_index, start_ms, party, type)
@@ -53,6 +55,14 @@ JOIN node.held ON held.tree_index = found.tree_index
 JOIN ledger.records ON records.tree_index = found.tree_index
 ORDER BY found.tree_index
 """
+_MINE = "SELECT FROM node.entries WHERE entries.tree_index = {table}.tree_index AND party = ANY (%(parties)b::bytea[])"
+_HELD_BY = HELD + f"WHERE id = %(id)b AND EXISTS ({_MINE.format(table='held')})"
+_IS_READER = f"SELECT 1 FROM ledger.records WHERE id = %(id)b AND EXISTS ({_MINE.format(table='records')})"  # noqa: S608
+
+_KINDS = """
+SELECT DISTINCT tree_index, type, start_ms FROM node.entries
+WHERE tree_index = ANY (%(indexes)b::bigint[]) AND party = ANY (%(parties)b::bytea[])
+"""
 
 
 class PostgresParty:
@@ -79,13 +89,15 @@ class PostgresParty:
         rows = await self._database.rows(_ARRIVED, [after, limit])
         return [Arrived(held, row[6]) for held, row in zip(held_of(row[:6] for row in rows), rows, strict=True)]
 
-    async def held(self, record_id: bytes) -> HeldRecord | None:
-        found = held_of(await self._database.rows(HELD + "WHERE id = %b", [record_id]))
+    async def held(self, record_id: bytes, parties: Collection[bytes] | None = None) -> HeldRecord | None:
+        if parties is None:
+            found = held_of(await self._database.rows(HELD + "WHERE id = %b", [record_id]))
+        else:
+            found = held_of(await self._as_parties(parties, _HELD_BY, {"id": record_id}))
         return found[0] if found else None
 
-    async def readers(self, index: int) -> frozenset[bytes]:
-        rows = await self._database.rows("SELECT party FROM node.entries WHERE tree_index = %b", [index])
-        return frozenset(party for (party,) in rows)
+    async def is_reader(self, record_id: bytes, parties: Collection[bytes]) -> bool:
+        return bool(await self._as_parties(parties, _IS_READER, {"id": record_id}))
 
     async def find(
         self,
@@ -106,15 +118,27 @@ class PostgresParty:
             )
             if value is not None
         )
+        values = {"type": type, "from_ms": from_ms, "to_ms": to_ms, "after": after, "limit": limit}
+        return held_of(await self._as_parties(parties, _FIND.format(filters=filters), values))
+
+    async def kinds(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
+        rows = await self._as_parties(parties, _KINDS, {"indexes": Int8Array(sorted(indexes))})
+        return {row[0]: Kind(row[1], row[2]) for row in rows}
+
+    async def census(self) -> Sequence[Count]:
+        query = "SELECT party, type, count(*) FROM node.entries GROUP BY party, type ORDER BY party, type"
+        return [Count(*row) for row in await self._database.rows(query)]
+
+    async def _as_parties(self, parties: Collection[bytes], query: str, values: Mapping[str, Any]) -> list[Row]:
+        """Rows of a query that asks for `parties`, on a connection that can see no other parties' rows."""
         if not parties:
             return []
         wanted = sorted(set(parties))
-        values = {"type": type, "from_ms": from_ms, "to_ms": to_ms, "after": after, "limit": limit, "parties": wanted}
         setting = ",".join(party.hex() for party in wanted)
         async with self._database.reader() as conn, conn.pipeline(), conn.transaction():
             await conn.execute("SELECT set_config('consortium.parties', %b::text, true)", [setting], prepare=True)
-            cursor = await conn.execute(_FIND.format(filters=filters), values, binary=True)
-            return held_of(await cursor.fetchall())
+            cursor = await conn.execute(query, {**values, "parties": wanted}, binary=True)
+            return await cursor.fetchall()
 
     async def missing(self, limit: int, after: int = -1) -> Sequence[MissingRecord]:
         query = "SELECT tree_index, id, author FROM node.missing WHERE tree_index > %b ORDER BY tree_index LIMIT %b"

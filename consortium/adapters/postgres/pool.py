@@ -1,8 +1,8 @@
-"""Connections to the node's database, in two pools with different rights to rows.
+"""Connections to the node's database, in two pools that log in as two roles.
 
-Connections of `node` carry the setting `consortium.scope` = 'node' and see every row; those of `reader` see only rows
-of the parties that their transaction names (row-level security, see the first migration). Both are in autocommit:
-one statement is one transaction, and more than one is said so with `conn.transaction()`.
+Those of `node` do the node's work and see every row; those of `reader` answer callers, write nothing, and see only rows
+of the parties that their transaction names (`roles`). Both are in autocommit: one statement is one transaction, and
+more than one is said so with `conn.transaction()`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from psycopg import AsyncConnection
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg_pool import AsyncConnectionPool
 
-from consortium.adapters.postgres import arrays
+from consortium.adapters.postgres import arrays, walls
 from consortium.adapters.postgres.failures import translate, translated
-from consortium.errors import ConfigurationError
+from consortium.errors import DefectError
 
 Row = tuple[Any, ...]
 Params = Sequence[Any] | Mapping[str, Any]
@@ -42,38 +42,60 @@ for hours. Of no effect on a unix socket."""
 class Database:
     """A node's database. Every method raises `StoreUnavailable` while Postgres is away and recovers by itself."""
 
-    def __init__(self, node: AsyncConnectionPool, reader: AsyncConnectionPool) -> None:
+    def __init__(self, node: AsyncConnectionPool, reader: AsyncConnectionPool | None) -> None:
         self._node = node
         self._reader = reader
 
     @classmethod
     async def open(
-        cls, url: str, *, name: str = "consortium", connections: int = 4, timeout_s: float = 5.0
+        cls,
+        url: str,
+        *,
+        reader_url: str = "",
+        name: str = "consortium",
+        connections: int = 4,
+        timeout_s: float = 5.0,
     ) -> Database:
-        """Connect to a libpq URL; at most `connections` of each kind.
+        """Connect to libpq URLs; at most `connections` of each kind.
 
-        `timeout_s` is how long one request waits for a connection. Raises `StoreUnavailable`, and
-        `ConfigurationError` for a role that row-level security does not bind.
+        Without `reader_url` for tools that answer nobody (an audit, say): such a database has no reader. `timeout_s`
+        is how long one request waits for a connection. Raises `StoreUnavailable`, and `ConfigurationError` for roles
+        that may more than they should: then the wall would not stand.
         """
         database = cls(
-            _pool(url, f"{name}-node", _as_node, connections, timeout_s),
-            _pool(url, f"{name}-reader", _as_reader, connections, timeout_s),
+            _pool(url, f"{name}-node", connections, timeout_s),
+            _pool(reader_url, f"{name}-reader", connections, timeout_s) if reader_url else None,
         )
         try:
-            await database._node.open()
-            await database._reader.open()
-            await database._require_bound_role()
+            await database._open()
         except BaseException:
             await database.close()
             raise
         return database
+
+    async def _open(self) -> None:
+        await self._node.open()
+        async with self.node() as conn:
+            await walls.require_bound(conn)
+            if self._reader is None:
+                return
+            await self._reader.open()
+            name = await walls.require_node(conn)
+        async with self.reader() as conn:
+            await walls.require_bound(conn)
+            await walls.require_reader(conn, name)
 
     def node(self) -> AbstractAsyncContextManager[AsyncConnection]:
         """A connection that sees every row."""
         return _CheckedOut(self._node)
 
     def reader(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """A connection that sees no row but those of the parties that its transaction names."""
+        """A connection that sees no row but those of the parties that its transaction names.
+
+        Raises `DefectError` for a database that was opened without a reader.
+        """
+        if self._reader is None:
+            raise DefectError("this database was opened for a tool that answers nobody")
         return _CheckedOut(self._reader)
 
     async def rows(self, query: str, params: Params = ()) -> list[Row]:
@@ -89,15 +111,8 @@ class Database:
     async def close(self) -> None:
         """Give up all connections."""
         await self._node.close()
-        await self._reader.close()
-
-    async def _require_bound_role(self) -> None:
-        rows = await self.rows("SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user")
-        if rows[0][0]:
-            raise ConfigurationError(
-                "the database role bypasses row-level security",
-                hint="give the node a role of its own: LOGIN, owner of its database, neither SUPERUSER nor BYPASSRLS",
-            )
+        if self._reader is not None:
+            await self._reader.close()
 
 
 async def fetch(conn: AsyncConnection, query: str, params: Params = ()) -> list[Row]:
@@ -138,12 +153,12 @@ class _CheckedOut(AbstractAsyncContextManager[AsyncConnection]):
         raise translate(error) from error
 
 
-def _pool(url: str, name: str, configure: Any, connections: int, timeout_s: float) -> AsyncConnectionPool:
+def _pool(url: str, name: str, connections: int, timeout_s: float) -> AsyncConnectionPool:
     with translated():
         return AsyncConnectionPool(
             url,
             kwargs={"autocommit": True, "application_name": name, **_WATCHED},
-            configure=configure,
+            configure=_configure,
             min_size=1,
             max_size=connections,
             timeout=timeout_s,
@@ -153,12 +168,7 @@ def _pool(url: str, name: str, configure: Any, connections: int, timeout_s: floa
         )
 
 
-async def _as_node(conn: AsyncConnection) -> None:
-    await _as_reader(conn)
-    await conn.execute("SET consortium.scope = 'node'")
-
-
-async def _as_reader(conn: AsyncConnection) -> None:
+async def _configure(conn: AsyncConnection) -> None:
     # One width for all integers: a statement is then prepared once, not once per size of its numbers. It holds for
     # the placeholder %b, which all statements use: besides, lists travel ten times faster in binary than by %s.
     conn.adapters.register_dumper(int, Int8BinaryDumper)

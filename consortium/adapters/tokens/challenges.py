@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from consortium.adapters.tokens import compact
 from consortium.adapters.tokens.compact import Expected
+from consortium.adapters.tokens.tokenkey import TokenKey
 from consortium.ports.clock import Clock
 from consortium.ports.keys import KeyCustody
 
@@ -38,12 +39,10 @@ class Challenges:
         issuer: str,
         entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._sign = custody.sign_token
+        self._key = TokenKey(custody)
         self._clock = clock
         self._entropy = entropy
         self._boot = entropy(16).hex()
-        self._kid = compact.key_id(custody.public.token)
-        self._key = compact.ed25519(custody.public.token)
         # Its own audience: a challenge is no token, and a token no challenge.
         self._expected = Expected((compact.EDDSA,), issuer, f"{issuer}#challenge", _REQUIRED)
         self._used: dict[str, int] = {}
@@ -60,7 +59,7 @@ class Challenges:
             "jti": self._entropy(16).hex(),
             "boot": self._boot,
         }
-        return Challenge(compact.sign(claims, self._kid, self._sign), now_s + LIFETIME_S)
+        return Challenge(self._key.sign(claims), now_s + LIFETIME_S)
 
     def name_of(self, challenge: str) -> str:
         """Whom an open challenge was made for. Raises `NotAuthenticated` if it is none, is over, or is redeemed."""
@@ -78,7 +77,7 @@ class Challenges:
 
     def _read(self, challenge: str) -> tuple[str, str, int]:
         compact.peek(challenge)
-        claims = compact.verify(challenge, self._key, self._expected, self._clock.now_ms())
+        claims = compact.verify(challenge, self._key.verifying, self._expected, self._clock.now_ms())
         nonce = compact.text_claim(claims, "jti")
         if claims["boot"] != self._boot or nonce in self._used:
             raise compact.refused()

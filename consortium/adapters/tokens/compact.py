@@ -22,17 +22,27 @@ from consortium.errors import NotAuthenticated
 EDDSA = "EdDSA"
 LEEWAY_S = 5
 MAX_TOKEN_CHARS = 8192
-ACCOUNT_KINDS = frozenset({"user", "staff", "machine", "auditor"})
+_HINT = (
+    "sign in, and send the token as 'Authorization: Bearer ...'; officers, administrators and machines as "
+    "'Authorization: DPoP ...', with a proof of their key (docs/users.md)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What a verified token says. `kind` is '' where the node's own account says it; `expires_s` is POSIX seconds."""
+    """What a verified token says. `kind` is '' where the node's own account says it; times are POSIX seconds.
+
+    `key` is the thumbprint of the key that it is bound to (RFC 9449 section 6.1) or '', `session` that of the node's
+    own or b''.
+    """
 
     name: str
     member: str
     kind: str
     expires_s: int
+    issued_s: int = 0
+    key: str = ""
+    session: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +58,7 @@ class Expected:
 
 def refused() -> NotAuthenticated:
     """The one refusal, in the same words for every reason."""
-    return NotAuthenticated("not authenticated", hint="sign in, and send the token as 'Authorization: Bearer ...'")
+    return NotAuthenticated("not authenticated", hint=_HINT)
 
 
 def key_id(public: bytes) -> str:
@@ -115,6 +125,17 @@ def text_claim(claims: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not value:
         raise refused()
     return value
+
+
+def bound_key(claims: Mapping[str, Any]) -> str:
+    """The thumbprint of the key that a token is bound to, or '' (RFC 9449 section 6.1)."""
+    if "cnf" not in claims:
+        return ""
+    confirmation = claims["cnf"]
+    # A binding of another kind (RFC 8705) is not checked here, and what is not checked is not ignored.
+    if not isinstance(confirmation, dict) or set(confirmation) != {"jkt"}:
+        raise refused()
+    return text_claim(confirmation, "jkt")
 
 
 def seconds_claim(claims: Mapping[str, Any], name: str) -> int:

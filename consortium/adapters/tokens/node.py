@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from consortium.adapters.tokens import compact
 from consortium.adapters.tokens.compact import Expected, Verified
+from consortium.adapters.tokens.tokenkey import TokenKey
+from consortium.ports.accounts import KINDS
 from consortium.ports.clock import Clock
 from consortium.ports.keys import KeyCustody
 
 LIFETIME_S = 15 * 60
-_REQUIRED = ("iss", "aud", "sub", "kind", "member", "iat", "nbf", "exp", "jti")
+_REQUIRED = ("iss", "aud", "sub", "kind", "member", "sid", "iat", "nbf", "exp", "jti")
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token, the POSIX time in seconds at which it ends, and the kind of its account."""
+    """A token, the POSIX time in seconds at which it ends, and the kind of its account.
+
+    `refresh` gives the next one; `until_s` is when the session ends in any case. `scheme` is how the token is sent,
+    Bearer or DPoP; `device` says of a later login that it comes from where this one came from.
+    """
 
     token: str = field(repr=False)
     expires_s: int
     kind: str
+    refresh: str = field(default="", repr=False)
+    until_s: int = 0
+    scheme: str = "Bearer"
+    device: str = field(default="", repr=False)
 
 
 class NodeTokens:
@@ -45,44 +55,91 @@ class NodeTokens:
     ) -> None:
         self.member = member
         self.issuer = issuer or f"https://{member}.{network}"
-        self._sign = custody.sign_token
+        self._key = TokenKey(custody)
+        self._in_use = self._key.public
+        self._former: tuple[bytes, int] | None = None
         self._clock = clock
         self._lifetime_s = lifetime_s
         self._entropy = entropy
-        self._public = custody.public.token
-        self._kid = compact.key_id(self._public)
-        self._key = compact.ed25519(self._public)
         self._expected = Expected((compact.EDDSA,), self.issuer, f"{network}/{member}", _REQUIRED)
 
-    def jwks(self) -> dict[str, Any]:
-        """The public key as a JWK set (RFC 7517 section 5)."""
-        return {"keys": [compact.jwk(self._public)]}
+    def switched(self, *, revoked: bool) -> None:
+        """The member has other keys from now on.
 
-    def issue(self, name: str, kind: str) -> IssuedToken:
-        """A token for an account that has just proved itself."""
+        Tokens by the key before are taken while one of them can still be alive; of a key that was stolen none, ever.
+        """
+        before, self._in_use = self._in_use, self._key.public
+        if before != self._in_use:
+            self._former = (before, self._clock.now_ms() // 1000 + self._lifetime_s)
+        if revoked:
+            self._former = None
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys that tokens may be signed by, as a JWK set (RFC 7517 section 5)."""
+        return {"keys": [compact.jwk(public) for public in self._taken()]}
+
+    def _taken(self) -> list[bytes]:
+        if self._former is not None and self._clock.now_ms() // 1000 >= self._former[1]:
+            self._former = None
+        return [self._key.public, *([self._former[0]] if self._former else [])]
+
+    def issue(
+        self,
+        name: str,
+        kind: str,
+        *,
+        session: bytes,
+        key: str = "",
+        refresh: str = "",
+        until_s: int | None = None,
+    ) -> IssuedToken:
+        """A token of a session, bound to the key of that thumbprint if there is one; it never outlives the session."""
         now_s = self._clock.now_ms() // 1000
         expires_s = now_s + self._lifetime_s
-        claims = {
+        if until_s is not None:
+            expires_s = min(expires_s, until_s)
+        claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self._expected.audience,
             "sub": name,
             "kind": kind,
             "member": self.member,
+            "sid": session.hex(),
             "iat": now_s,
             "nbf": now_s,
             "exp": expires_s,
             "jti": self._entropy(16).hex(),
         }
-        return IssuedToken(compact.sign(claims, self._kid, self._sign), expires_s, kind)
+        if key:
+            claims["cnf"] = {"jkt": key}
+        token = self._key.sign(claims)
+        return IssuedToken(token, expires_s, kind, refresh, until_s or expires_s, "DPoP" if key else "Bearer")
 
     def verify(self, token: str) -> Verified:
         """Raises `NotAuthenticated`."""
         header, _ = compact.peek(token)
-        if header.get("kid") != self._kid:
+        public = next((key for key in self._taken() if compact.key_id(key) == header.get("kid")), None)
+        if public is None:
             raise compact.refused()
-        claims = compact.verify(token, self._key, self._expected, self._clock.now_ms())
+        key = self._key.verifying if public == self._key.public else compact.ed25519(public)
+        claims = compact.verify(token, key, self._expected, self._clock.now_ms())
         name, kind = compact.text_claim(claims, "sub"), compact.text_claim(claims, "kind")
         # Never a peer: those have no account that could be disabled, and tokens of their own.
-        if claims["member"] != self.member or kind not in compact.ACCOUNT_KINDS:
+        if claims["member"] != self.member or kind not in KINDS:
             raise compact.refused()
-        return Verified(name, self.member, kind, compact.seconds_claim(claims, "exp"))
+        return Verified(
+            name,
+            self.member,
+            kind,
+            compact.seconds_claim(claims, "exp"),
+            compact.seconds_claim(claims, "iat"),
+            compact.bound_key(claims),
+            _session(claims),
+        )
+
+
+def _session(claims: Mapping[str, Any]) -> bytes:
+    try:
+        return bytes.fromhex(compact.text_claim(claims, "sid"))
+    except ValueError:
+        raise compact.refused() from None

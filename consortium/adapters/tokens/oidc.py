@@ -88,4 +88,5 @@ class OidcTokens:
         name = compact.text_claim(claims, self._settings.account_claim)
         if not is_name(name):
             raise compact.refused()
-        return Verified(name, self._member, "", compact.seconds_claim(claims, "exp"))
+        expires_s, issued_s = compact.seconds_claim(claims, "exp"), compact.seconds_claim(claims, "iat")
+        return Verified(name, self._member, "", expires_s, issued_s, compact.bound_key(claims))

@@ -75,6 +75,8 @@ class MarketAgents:
         self._wake = asyncio.Event()
         self._broken = False
         self._flying = 0
+        self.followed = False
+        """Whether the view has been level with the ledger since the node started."""
         self.idle_height = 0
         """Up to this block nothing is left to do."""
         self._begin()
@@ -101,6 +103,11 @@ class MarketAgents:
         """Records that are due, or on their way."""
         return len(self._given)
 
+    @property
+    def folded(self) -> int:
+        """The view knows all that arrived up to this tree index."""
+        return self._cursor
+
     def block_applied(self, step: Transition, _: Sequence[HeldRecord]) -> None:
         """Listener of the applier."""
         self._height = step.block.height
@@ -115,6 +122,7 @@ class MarketAgents:
             height = self._height
             try:
                 await self._follow()
+                self.followed = True
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from consortium.energy.payloads.base import (
     Currency,
+    Group,
     IntervalS,
     Name,
     Part,
@@ -38,6 +39,7 @@ class ContractFrame(Part):
 
     TYPE: ClassVar[str] = "contract"
     PART: ClassVar[str] = "physical"
+    GROUP: ClassVar[Group] = "physical"
     kind: Kind
     end_ms: TimeMs
     provider: PartyText
@@ -63,6 +65,7 @@ class ContractTerms(Part):
 
     TYPE: ClassVar[str] = "contract"
     PART: ClassVar[str] = "terms"
+    GROUP: ClassVar[Group] = "terms"
     currency: Currency
     terms: dict[str, Any]
 
@@ -75,6 +78,7 @@ class ContractStep(Part):
 
     TYPE: ClassVar[str] = "contract-step"
     PART: ClassVar[str] = "step"
+    GROUP: ClassVar[Group] = "physical"
     contract: RecordId
     by: PartyText
     step: Step
@@ -89,6 +93,7 @@ class Call(Part):
 
     TYPE: ClassVar[str] = "call"
     PART: ClassVar[str] = "call"
+    GROUP: ClassVar[Group] = "physical"
     contract: RecordId
     interval_s: IntervalS
     wh: Annotated[Wh, Field(gt=0)]

@@ -10,6 +10,7 @@ from consortium.energy.payloads.base import (
     Amount,
     Currency,
     Digest,
+    Group,
     IntervalS,
     Name,
     Part,
@@ -33,6 +34,7 @@ class Order(Part):
 
     TYPE: ClassVar[str] = "order"
     PART: ClassVar[str] = "order"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     session_s: IntervalS
     side: Side
@@ -50,6 +52,7 @@ class Reserve(Part):
 
     TYPE: ClassVar[str] = "order"
     PART: ClassVar[str] = "reserve"
+    GROUP: ClassVar[Group] = "money"
     market: Name
     owner: PartyText
     amount: Annotated[Amount, Field(ge=0)]
@@ -63,6 +66,7 @@ class Verdict(Part):
 
     TYPE: ClassVar[str] = "payment"
     PART: ClassVar[str] = "verdict"
+    GROUP: ClassVar[Group] = "money"
     market: Name
     order: RecordId
     held: bool
@@ -78,6 +82,7 @@ class Gate(Part):
 
     TYPE: ClassVar[str] = "gate"
     PART: ClassVar[str] = "gate"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     round: Annotated[int, Field(ge=0)]
     last: bool
@@ -90,6 +95,7 @@ class Funded(Part):
 
     TYPE: ClassVar[str] = "funded"
     PART: ClassVar[str] = "funded"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     gate: RecordId
 
@@ -104,6 +110,7 @@ class Clearing(Part):
 
     TYPE: ClassVar[str] = "clearing"
     PART: ClassVar[str] = "clearing"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     gate: RecordId
     by: PartyText
@@ -121,6 +128,7 @@ class Difference(Part):
 
     TYPE: ClassVar[str] = "difference"
     PART: ClassVar[str] = "difference"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     gate: RecordId
     clearings: tuple[RecordId, ...]
@@ -135,6 +143,7 @@ class TradePoints(Part):
 
     TYPE: ClassVar[str] = "trade"
     PART: ClassVar[str] = "physical"
+    GROUP: ClassVar[Group] = "physical"
     market: Name
     session_s: IntervalS
     buyer_point: Name
@@ -148,6 +157,7 @@ class TradeTerms(Part):
 
     TYPE: ClassVar[str] = "trade"
     PART: ClassVar[str] = "terms"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     gate: RecordId
     number: Annotated[int, Field(ge=0)]
@@ -165,6 +175,7 @@ class TradeMoney(Part):
 
     TYPE: ClassVar[str] = "trade"
     PART: ClassVar[str] = "money"
+    GROUP: ClassVar[Group] = "money"
     market: Name
     bid: RecordId
     buyer: PartyText
@@ -183,6 +194,7 @@ class Result(Part):
 
     TYPE: ClassVar[str] = "result"
     PART: ClassVar[str] = "result"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     session_s: IntervalS
     gate: RecordId
@@ -204,6 +216,7 @@ class OrderResult(Part):
 
     TYPE: ClassVar[str] = "order-result"
     PART: ClassVar[str] = "result"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     order: RecordId
     gate: RecordId
@@ -223,6 +236,7 @@ class OrderDone(Part):
 
     TYPE: ClassVar[str] = "order-result"
     PART: ClassVar[str] = "money"
+    GROUP: ClassVar[Group] = "money"
     market: Name
     order: RecordId
     owner: PartyText
@@ -236,6 +250,7 @@ class Prices(Part):
 
     TYPE: ClassVar[str] = "prices"
     PART: ClassVar[str] = "prices"
+    GROUP: ClassVar[Group] = "terms"
     series: Name
     unit: Literal["micro/Wh", "g/kWh"]
     interval_s: IntervalS
@@ -249,6 +264,7 @@ class Complaint(Part):
 
     TYPE: ClassVar[str] = "complaint"
     PART: ClassVar[str] = "complaint"
+    GROUP: ClassVar[Group] = "terms"
     market: Name
     owner: PartyText
     order: RecordId

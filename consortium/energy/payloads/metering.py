@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from consortium.energy.payloads.base import IntervalS, Part, PartyText, Wh
+from consortium.energy.payloads.base import Group, IntervalS, Part, PartyText, Wh
 
 
 class MeterReading(Part):
@@ -12,6 +12,7 @@ class MeterReading(Part):
 
     TYPE: ClassVar[str] = "reading"
     PART: ClassVar[str] = ""
+    GROUP: ClassVar[Group] = "physical"
     subject: PartyText
     interval_s: IntervalS
     load_wh: Wh

@@ -6,10 +6,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from consortium.energy.payloads.base import Amount, Currency, Digest, Name, Part, PartyText, RecordId, Text
+from consortium.energy.payloads.base import NAMES, Amount, Currency, Digest, Group, Name, Part, PartyText, RecordId, Text
 
 Movement = Literal["deposit", "withdrawal", "reserve", "release", "trade", "fee", "bill", "imbalance", "reversal"]
-AccountName = Annotated[str, Field(pattern=r"^[a-z0-9@-]{2,70}$", description="A party, or an outside account's name.")]
+AccountName = Annotated[
+    str, Field(pattern=r"^[a-z0-9@-]{2,70}$", description="A party, or an outside account's name."), NAMES
+]
 
 
 class EntryLine(BaseModel):
@@ -33,6 +35,7 @@ class Entry(Part):
 
     TYPE: ClassVar[str] = "payment"
     PART: ClassVar[str] = "entry"
+    GROUP: ClassVar[Group] = "money"
     account: AccountName
     owner: PartyText
     sequence: Annotated[int, Field(ge=1)]
@@ -50,6 +53,7 @@ class Deposit(Part):
 
     TYPE: ClassVar[str] = "deposit"
     PART: ClassVar[str] = "deposit"
+    GROUP: ClassVar[Group] = "money"
     account: AccountName
     owner: PartyText
     amount: Amount
@@ -62,6 +66,7 @@ class Refusal(Part):
 
     TYPE: ClassVar[str] = "payment-refused"
     PART: ClassVar[str] = "refusal"
+    GROUP: ClassVar[Group] = "money"
     market: Name | None = None
     account: AccountName
     owner: PartyText

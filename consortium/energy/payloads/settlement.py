@@ -7,8 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from consortium.energy.payloads.base import (
+    AccountText,
     Amount,
     Currency,
+    Group,
     IntervalS,
     Part,
     PartyText,
@@ -30,6 +32,7 @@ class Delivery(Part):
 
     TYPE: ClassVar[str] = "delivery"
     PART: ClassVar[str] = "physical"
+    GROUP: ClassVar[Group] = "physical"
     interval_s: IntervalS
     subject: PartyText
     contract: RecordId
@@ -47,6 +50,7 @@ class Agreed(Part):
 
     TYPE: ClassVar[str] = "agreed"
     PART: ClassVar[str] = "physical"
+    GROUP: ClassVar[Group] = "physical"
     interval_s: IntervalS
     contract: RecordId
     version: Version
@@ -63,6 +67,7 @@ class StatementPhysical(Part):
 
     TYPE: ClassVar[str] = "statement"
     PART: ClassVar[str] = "physical"
+    GROUP: ClassVar[Group] = "physical"
     interval_s: IntervalS
     contract: RecordId
     by: PartyText
@@ -93,6 +98,7 @@ class StatementTerms(Part):
 
     TYPE: ClassVar[str] = "statement"
     PART: ClassVar[str] = "terms"
+    GROUP: ClassVar[Group] = "terms"
     contract: RecordId
     by: PartyText
     version: Version
@@ -112,12 +118,13 @@ class StatementMoney(Part):
 
     TYPE: ClassVar[str] = "statement"
     PART: ClassVar[str] = "money"
+    GROUP: ClassVar[Group] = "money"
     contract: RecordId
     by: PartyText
     version: Version
-    customer: str
-    provider: str
-    grid: str
+    customer: AccountText
+    provider: AccountText
+    grid: AccountText
     amount: Amount
     grid_fee: Amount
     currency: Currency
@@ -130,6 +137,7 @@ class Dispute(Part):
 
     TYPE: ClassVar[str] = "dispute"
     PART: ClassVar[str] = "terms"
+    GROUP: ClassVar[Group] = "terms"
     contract: RecordId
     version: Version
     statements: tuple[RecordId, RecordId]
@@ -148,6 +156,7 @@ class Certificate(Part):
 
     TYPE: ClassVar[str] = "certificate"
     PART: ClassVar[str] = "certificate"
+    GROUP: ClassVar[Group] = "physical"
     interval_s: IntervalS
     producer: PartyText
     event: Event

@@ -10,6 +10,7 @@ from consortium.energy.contracts.lifecycle import Contract
 from consortium.energy.contracts.pricing import price_at
 from consortium.energy.contracts.tariffs import Indexed
 from consortium.energy.contracts.terms import MarketTerms, SupplyTerms
+from consortium.energy.delegations import Delegations
 from consortium.energy.payloads.contracts import ContractStep
 from consortium.energy.view.agreements import Agreements
 from consortium.energy.view.facts import Fact
@@ -17,7 +18,7 @@ from consortium.energy.view.meters import Meter
 from consortium.energy.view.sessions import Session, Trade
 from consortium.energy.wallets import Account
 from consortium.energy.zones import covering, day_before
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.model.names import Party
 
 _SHORTEST_MS, _LONGEST_MS = 900_000, 3_600_000
@@ -29,13 +30,19 @@ StatementKey = tuple[bytes, int, int]
 class Known:
     """What `member` knows. Nothing here changes it but `forget`."""
 
-    def __init__(self, genesis: Genesis, member: str) -> None:
+    def __init__(self, membership: Membership, member: str) -> None:
         self.member = member
-        self.grid_operators = tuple(Party(m.name) for m in genesis.with_role("grid-operator"))
-        self.compliance = tuple(Party(m.name) for m in genesis.with_role("compliance"))
-        self._grid = {party.member for party in self.grid_operators}
-        self._members = {member.name for member in genesis.members}
+        self.delegations = Delegations()  # not forgotten: what is folded again changes nothing in it
+        self._membership = membership
+        self.membership_changed()
         self.forget()
+
+    def membership_changed(self) -> None:
+        """Who is a member, in which roles."""
+        self.grid_operators = tuple(Party(m.name) for m in self._membership.with_role("grid-operator"))
+        self.compliance = tuple(Party(m.name) for m in self._membership.with_role("compliance"))
+        self._grid = {party.member for party in self.grid_operators}
+        self._members = {member.name for member in self._membership.members}
 
     def forget(self) -> None:
         """Know nothing: what is folded next is the ledger from its start."""
@@ -103,6 +110,10 @@ class Known:
         """The customer's contract of that kind in force at a time, as far as this node may know."""
         signed = tuple(self.contracts[key] for key in self._signed.get((kind, customer), ()))
         return lifecycle.in_force(signed, kind, customer, at_ms)
+
+    def signed_ids(self, kind: str) -> list[bytes]:
+        """The ids of the signed contracts of a kind, in the ledger's order."""
+        return self._signed_by_kind.setdefault(kind, [])
 
     def _signed_of_kind(self, kind: str) -> Iterator[Contract]:
         return (self.contracts[key] for key in self._signed_by_kind.get(kind, ()))

@@ -32,15 +32,15 @@ from consortium.energy.view.known import Known, StatementKey
 from consortium.energy.view.meters import ReadingSeen
 from consortium.energy.wallets import Account, follow
 from consortium.errors import InvalidRequest
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.model.names import Party
 
 
 class View(Known):
     """What `member` knows, as the facts that are folded say: `add` them in the ledger's order."""
 
-    def __init__(self, genesis: Genesis, member: str) -> None:
-        super().__init__(genesis, member)
+    def __init__(self, membership: Membership, member: str) -> None:
+        super().__init__(membership, member)
         self._folds = {
             "contract": self._contract,
             "contract-step": self._step,
@@ -61,6 +61,8 @@ class View(Known):
             "order-result": self._from_lead,
             "clearing": self._clearing,
             "difference": self._session,
+            "delegation": self.delegations.give,
+            "delegation-end": self.delegations.end,
         }
 
     def add(self, fact: Fact) -> None:

@@ -14,6 +14,7 @@ from fastapi.responses import PlainTextResponse
 
 from consortium.crypto.merkle import TILE_WIDTH
 from consortium.errors import Forbidden, NotAuthenticated, NotFound, StoreUnavailable
+from consortium.ledger.witnessing import trust_file
 from consortium.web import examples
 from consortium.web.callers import caller
 from consortium.web.problems import documented
@@ -69,7 +70,7 @@ async def checkpoint(node: Node) -> PlainTextResponse:
 )
 async def trust(node: Node) -> PlainTextResponse:
     """C2SP tlog-policy: the members' log and witness keys and their quorum. Compare it with one that you trust."""
-    return PlainTextResponse(node.trust_file)
+    return PlainTextResponse(trust_file(node.membership))
 
 
 @router.get(

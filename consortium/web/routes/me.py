@@ -117,7 +117,8 @@ async def certificates(
 ) -> Response:
     """The certificate records that the caller's party can open: issued, transferred, cancelled, withdrawn."""
     found, last = await node.personal.records(asking, "certificate", wanted(start, end, after), limit)
-    return page([row for record in found if (row := record_words(record, Certificate)) is not None], last)
+    rows = [row for record in found if (row := record_words(record, Certificate)) is not None]
+    return page(node.personal.masked(asking, Certificate.TYPE, rows), last)
 
 
 @router.get(
@@ -131,4 +132,5 @@ async def disputes(
 ) -> Response:
     """Where two sides' statements differ: both computations, and where."""
     found, last = await node.personal.records(asking, "dispute", wanted(start, end, after), limit)
-    return page([row for record in found if (row := record_words(record, Dispute)) is not None], last)
+    rows = [row for record in found if (row := record_words(record, Dispute)) is not None]
+    return page(node.personal.masked(asking, Dispute.TYPE, rows), last)

@@ -20,7 +20,7 @@ from consortium.model.kept import encode_kept_block
 from consortium.model.names import parse_record_id
 from consortium.model.records import Header
 from consortium.ports.callers import Caller
-from consortium.web.callers import bearer_token
+from consortium.web.callers import presented
 from consortium.web.routes.records import Node
 from consortium.web.services import Services
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/peer", tags=["peers"])
 
 async def peer(request: Request, node: Node) -> Caller:
     """The member whose node asks. Raises `NotAuthenticated`."""
-    found = await node.verifier.verify(bearer_token(request))
+    found = await node.verifier.verify(*presented(request))
     if found.kind != "peer":
         raise NotAuthenticated("not authenticated")
     return found
@@ -80,8 +80,9 @@ async def blocks(
 def _is_party(node: Services, member: str, header: Header) -> bool:
     if member == header.author:
         return True
-    key = node.hint_keys.get(member)
-    return header.author == node.member and key is not None and bool(my_slots(key, header.id, header.slots()))
+    if header.author != node.member:
+        return False
+    return any(my_slots(key, header.id, header.slots()) for key in node.hint_keys(member))
 
 
 @router.get("/payloads/{id}")

@@ -70,7 +70,9 @@ class RecordAnswer(BaseModel):
 
 
 class RecordOut(BaseModel):
-    """A record as its caller may see it."""
+    """A record as its caller may see it. `withheld` are the fields in `data` that are null because they name a user, or
+    may, and the caller's role does not see names.
+    """
 
     id: str
     type: str
@@ -78,6 +80,7 @@ class RecordOut(BaseModel):
     created: AwareDatetime
     index: int
     data: dict[str, Any]
+    withheld: list[str] = []
 
 
 class RecordPage(BaseModel):
@@ -248,6 +251,7 @@ def _record_out(record: read.ReadableRecord) -> dict[str, Any]:
         "created": record.created,
         "index": record.index,
         "data": record.data,
+        "withheld": list(record.withheld),
     }
 
 

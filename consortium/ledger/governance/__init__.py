@@ -1,0 +1,1 @@
+"""How the members decide: proposals, ballots, and what follows from them, the same on every node."""
