@@ -11,10 +11,10 @@ from pathlib import Path
 
 import httpx
 
-from consortium.adapters import keyfile
 from consortium.adapters.clock import ShiftedClock, SystemClock
 from consortium.adapters.etcd.log import EtcdLog
 from consortium.adapters.etcd.settings import EtcdSettings
+from consortium.adapters.keyvault import KeyVault
 from consortium.adapters.peers import HttpPeers, addresses, mutual_tls
 from consortium.adapters.policyfiles import load_policies, read_policy_texts
 from consortium.adapters.postgres.accesses import PostgresAccesses
@@ -34,6 +34,7 @@ from consortium.agents.belonging import Belonging
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
 from consortium.agents.index import Indexer
+from consortium.agents.keywatch import KeyWatch
 from consortium.agents.market.runner import MarketAgents
 from consortium.agents.selfcheck import SelfCheck
 from consortium.agents.tell import Telling
@@ -43,6 +44,7 @@ from consortium.energy.delegations import Delegations
 from consortium.energy.view.view import View
 from consortium.errors import ConfigurationError
 from consortium.ledger.governance.addresses import peer_urls
+from consortium.ledger.governance.state import Governance
 from consortium.ledger.state import LedgerState
 from consortium.metrics import Metrics
 from consortium.model.members import Genesis, Membership
@@ -168,7 +170,7 @@ async def open_stores(url: str, reader_url: str = "") -> AsyncIterator[Stores]:
 async def build(settings: Settings) -> AsyncIterator[Services]:
     """A node that is ready to run, with all that its routes need. Raises the family of `OperatorError`."""
     genesis = read_genesis(settings.genesis)
-    custody = keyfile.open(settings.key_file, unlock_of(settings))
+    custody, vault = KeyVault.open(settings.key_file, unlock_of(settings))
     folder = load_policies(settings.policies)
     urls = database_urls(settings)
     prepare_database(urls)
@@ -180,7 +182,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         market_clock = ShiftedClock(settings.clock_file) if settings.clock_file else clock
         state = await stores.ledger.load(genesis)
         membership = LiveMembership(state.governance)
-        _require_own_keys(membership, settings.member, custody)
+        _require_own_keys(state.governance, settings.member, custody)
         peer_tokens = PeerTokens(custody, clock, genesis=membership, member=settings.member)
         tls = mutual_tls(settings.ca_file, settings.cert_file, settings.cert_key_file)
         peers = HttpPeers(_peer_urls(settings, state), peer_tokens, tls)
@@ -189,7 +191,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         access = Access(engine_in_force(state.governance, folder), settings.member)
         access.height = state.governance.policy.since
         workshop = _Workshop(
-            settings, genesis, custody, stores, log, clock, market_clock, peers, access, state, membership
+            settings, genesis, custody, stores, log, clock, market_clock, peers, access, state, membership, vault
         )
         yield workshop.services(peer_tokens, oidc)
 
@@ -210,7 +212,9 @@ class _Workshop:
         access: Access,
         state: LedgerState,
         membership: LiveMembership,
+        vault: KeyVault,
     ) -> None:
+        self.vault = vault
         self.settings, self.genesis, self.custody, self.stores = settings, genesis, custody, stores
         self.log, self.clock, self.peers, self.access = log, clock, peers, access
         self.market_clock, self.membership = market_clock, membership
@@ -272,7 +276,17 @@ class _Workshop:
             market_clock,
             _RELEASE_S,
         )
-        self.belonging = Belonging(membership, self.member)
+        self.key_watch = KeyWatch(
+            self.member,
+            custody,
+            vault,
+            lambda: self.applier.state.governance,
+            alarm=partial(self.node.raise_alarm, "keys"),
+            calm=partial(self.node.end_alarm, "keys"),
+        )
+        self.key_watch.follow()
+        membership.listen(self.key_watch.follow)  # first: what follows from a membership is signed and sealed
+        self.belonging = Belonging(membership, self.member, lambda: self.key_watch.refusal)
         self.node.attach(self._parts())
         self.governor = Governor(
             self.member, access, self.writer, market_clock, lambda: self.applier.state, os.urandom
@@ -412,6 +426,7 @@ class _Workshop:
     def services(self, peer_tokens: PeerTokens, oidc: list[OidcTokens]) -> Services:
         """What the routes are given."""
         desk = self._desk(peer_tokens, oidc)
+        self.key_watch.listen(lambda revoked: desk.tokens.switched(revoked=revoked))
         showing = Showing(self.releases, self.member, self.stores.accounts.users)
         reader = Reader(self.access, self.opener, self.stores.ledger, self.stores.party, showing)
         market = MarketReader(self.member, self.access, self.market.view, self.opener, self.stores.party, showing)
@@ -457,10 +472,14 @@ def _peer_urls(settings: Settings, state: LedgerState) -> dict[str, str]:
     return addresses(settings.member, names, settings.peer_urls, peer_urls(state.governance))
 
 
-def _require_own_keys(membership: Membership, name: str, custody: KeyCustody) -> None:
-    """Who is no member (not yet, or no more) may run a node that follows the ledger; nobody takes what it writes."""
-    member = membership.member(name)
-    if member is not None and member.keys != custody.public:
+def _require_own_keys(governance: Governance, name: str, custody: KeyCustody) -> None:
+    """A file with none of the keys that the member ever had is somebody else's; one with replaced keys waits for the
+    new ones (`KeyWatch`). Who is no member (not yet, or no more) may run a node that follows the ledger.
+    """
+    if governance.member(name) is None:
+        return
+    ever = {period.keys for period in governance.standings[name].periods}
+    if ever.isdisjoint(custody.generations):
         raise ConfigurationError(
             f"the key file does not hold the keys that the ledger names for {name}",
             hint="check key_file and genesis: one of them belongs to another member or network",

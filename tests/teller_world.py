@@ -62,7 +62,7 @@ class MemoryWriter:
             self.queue.clear()
         return SimpleNamespace(draft=draft)
 
-    async def finish(self, under_way: SimpleNamespace, wait: object, timeout_s: float, *, began: float) -> Answer:
+    async def finish(self, under_way: SimpleNamespace, wait: object, timeout_s: float, *, began: float | None = None) -> Answer:
         await asyncio.sleep(0)
         if under_way.draft.id not in self.records:
             raise DeadlineExceeded("too late")

@@ -80,7 +80,8 @@ class Generation:
     def public(self) -> MemberKeys:
         """The public halves."""
         seeds = (self.signing, self.log, self.witness, self.token)
-        return MemberKeys(*map(signing.public_key, seeds), bindings.crypto_scalarmult_base(self.encryption))
+        first, log, witness, token = map(signing.public_key, seeds)
+        return MemberKeys(first, log, witness, token, bindings.crypto_scalarmult_base(self.encryption))
 
     def encoded(self) -> list[Any]:
         return [str(self.state), self.signing, self.log, self.witness, self.token, self.encryption]

@@ -23,7 +23,7 @@ from consortium.adapters.tokens.peers import PeerTokens
 from consortium.crypto.notes import SignedNote, parse_note
 from consortium.errors import Malformed, PeerUnavailable
 from consortium.model.blocks import KeptBlock
-from consortium.model.encoding import decode
+from consortium.model.encoding import decode, decode_flat, encode_ordered
 from consortium.model.kept import decode_kept_block
 from consortium.ports.peers import PeerStatus
 
@@ -34,6 +34,7 @@ _MAX_PAYLOAD = 4 << 20
 _MAX_BLOCK = 8 << 20
 _MAX_BLOCKS = 32 << 20
 _MAX_COUNT = 1 << 63
+_UNKNOWN_TOKEN = 401
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,14 @@ class HttpPeers:
             raise Malformed(f"{member} answers with something that is no payload")
         return raw[0], raw[1]
 
+    async def disclosed(
+        self, member: str, grant: bytes, records: Sequence[bytes]
+    ) -> Mapping[bytes, Mapping[int, bytes]]:
+        """See `ports.disclosures.Holders.disclosed`."""
+        body = encode_ordered([grant, list(records)])
+        answer = await self._send(member, "POST", "disclosed", most=_MAX_PAYLOAD, limit_s=_BLOCKS_S, content=body)
+        return _disclosed(decode_flat(self._good(member, answer).content), frozenset(records))
+
     async def add_checkpoint(self, member: str, body: str) -> tuple[int, str]:
         """See `Peers.add_checkpoint`."""
         answer = await self._send(member, "POST", "add-checkpoint", content=body.encode())
@@ -158,6 +167,8 @@ class HttpPeers:
                     data += chunk
                     if len(data) > most:
                         raise PeerUnavailable(f"{member} answers with more than {most:,} bytes")
+                if response.status_code == _UNKNOWN_TOKEN:
+                    self._tokens.refused(member)
                 return _Answer(response.status_code, bytes(data))
         except (httpx.HTTPError, OSError) as error:  # a peer's TLS alert after the handshake is an `ssl.SSLError`
             raise PeerUnavailable(f"{member} cannot be reached: {type(error).__name__}") from error
@@ -186,6 +197,20 @@ def addresses(
     """The other members of now with their addresses: what the ledger says of one stands over the node's settings."""
     known = {**settings, **ledger}
     return {name: known[name] for name in members if name in known and name != member}
+
+
+def _disclosed(raw: Any, asked: Collection[bytes]) -> dict[bytes, dict[int, bytes]]:
+    """[[record id, [[section, ciphertext], ...]], ...]. Raises `Malformed`."""
+    found: dict[bytes, dict[int, bytes]] = {}
+    try:
+        for record, bodies in raw:
+            sections = {number: body for number, body in bodies}
+            if record not in asked or not all(type(n) is int and type(b) is bytes for n, b in sections.items()):
+                raise Malformed("a holder answers with something that was not asked for")
+            found[record] = sections
+    except (TypeError, ValueError):
+        raise Malformed("a holder answers with something that is no run of ciphertexts") from None
+    return found
 
 
 def _count(value: Any) -> int:

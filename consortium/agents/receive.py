@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -196,14 +196,14 @@ class Receiver:
         """What becomes of claims of one holder; those that it could not answer now are left out."""
         known = await self._known(grant, [claim.record for claim in claims])
         contents = {claim.record: self._vault.open(grant.id, claim.record, claim.sealed) for claim in claims}
-        ask = [record for record, content in contents.items() if not _is_in(content, known.get(record))]
+        ask = [record for record, content in contents.items() if record not in known or not known[record].has(content)]
         bodies = await self._holders.disclosed(holder, grant.id, ask) if ask else {}
         places = await self._store.standing(bodies.keys())
         settled = []
         for claim in claims:
             mine, other = contents[claim.record], known.get(claim.record)
-            if _is_in(mine, other) and other is not None:
-                settled.append(replace(other, holder=claim.holder, sections=claim.sections, at_ms=claim.at_ms, sealed=b""))
+            if other is not None and other.has(mine):
+                settled.append(replace(claim, state=State.OPEN, type=other.type, start_ms=other.start_ms, sealed=b""))
             elif claim.record in bodies and claim.record in places:
                 settled.append(self._checked(grant, claim, mine, bodies[claim.record], places[claim.record]))
         for claim in settled:
@@ -212,9 +212,15 @@ class Receiver:
                 self._refused(holder)
         return settled
 
-    async def _known(self, grant: Grant, records: Sequence[bytes]) -> dict[bytes, Claim]:
-        found = await self._store.of_records(self._vault.tag(grant.id), records)
-        return {claim.record: claim for claim in found if claim.state is State.OPEN and claim.sealed}
+    async def _known(self, grant: Grant, records: Sequence[bytes]) -> dict[bytes, _Known]:
+        """What other holders' disclosures have opened already: it need not be fetched, nor kept, twice."""
+        known: dict[bytes, _Known] = {}
+        for claim in await self._store.of_records(self._vault.tag(grant.id), records):
+            if claim.state is State.OPEN and claim.sealed:
+                content = self._vault.open(grant.id, claim.record, claim.sealed)
+                one = known.setdefault(claim.record, _Known(claim.type, claim.start_ms, {}))
+                one.keys.update({number: key for number, (key, _) in content.sections.items()})
+        return known
 
     def _checked(
         self, grant: Grant, claim: Claim, content: Content, bodies: Mapping[int, bytes], place: Standing
@@ -242,9 +248,17 @@ class Receiver:
         return replace(claim, state=State.OPEN, type=parts[0].TYPE, start_ms=parts[0].start_ms, sealed=sealed)
 
 
-def _is_in(content: Content, known: Claim | None) -> bool:
-    """Placeholder of the keys' comparison, see `Receiver._settled`."""
-    return False
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """An opened record: its type, its start, the key of each section."""
+
+    type: str
+    start_ms: int
+    keys: dict[int, bytes]
+
+    def has(self, content: Content) -> bool:
+        """Whether these keys are known to open these sections: another key is looked at, and refused."""
+        return all(self.keys.get(number) == key for number, (key, _) in content.sections.items())
 
 
 def _opened(header: Header, number: int, key: bytes, body: bytes) -> Part | str:

@@ -15,6 +15,7 @@ from consortium.crypto.merkle import TileId, Tree
 from consortium.crypto.notes import parse_note
 from consortium.crypto.trust import TrustPolicy, parse_policy
 from consortium.errors import ConsortiumError, Malformed
+from consortium.ledger.state import LedgerState
 from consortium.model.members import Genesis
 
 
@@ -30,13 +31,26 @@ def audit_export(
     `trust` and `genesis` are what the auditor believes in; without them the export's own are used, which shows that
     it holds together, not whose it is. Raises nothing for what is in the directory: that is what findings are for.
     """
+    return replay_export(directory, trust, genesis=genesis, progress=progress)[0]
+
+
+def replay_export(
+    directory: Path,
+    trust: TrustPolicy | None = None,
+    *,
+    genesis: Genesis | None = None,
+    progress: Progress | None = None,
+) -> tuple[AuditReport, LedgerState | None]:
+    """The same, with the state that the replay came to; None where not even a genesis could be read."""
     files = ExportFiles(directory)
     manifest = _manifest(files)
     genesis = _genesis(files, genesis)
     if genesis is None:
-        return AuditReport("", 0, 0, b"", b"", 0, (), tuple(files.findings))
-    check = _checkpoints(files, trust or _own_trust(files, genesis))
-    return _Replay(files, manifest, genesis, check).run(progress)
+        return AuditReport("", 0, 0, b"", b"", 0, (), tuple(files.findings)), None
+    own = _own_trust(files) if trust is None else None
+    check = _checkpoints(files, trust or own)
+    replay = _Replay(files, manifest, genesis, check, own)
+    return replay.run(progress), replay.state
 
 
 def _manifest(files: ExportFiles) -> Manifest | None:
@@ -63,16 +77,13 @@ def _genesis(files: ExportFiles, believed: Genesis | None) -> Genesis | None:
     return believed or genesis
 
 
-def _own_trust(files: ExportFiles, genesis: Genesis) -> TrustPolicy | None:
+def _own_trust(files: ExportFiles) -> TrustPolicy | None:
     text = files.text(layout.TRUST)
     try:
-        policy = parse_policy(text) if text is not None else None
+        return parse_policy(text) if text is not None else None
     except (Malformed, ValueError) as error:
         files.findings.append(Finding(layout.TRUST, str(error)))
         return None
-    if policy is not None:
-        files.findings += foreign_keys(policy, genesis, layout.TRUST)
-    return policy
 
 
 def _checkpoints(files: ExportFiles, policy: TrustPolicy | None) -> CheckpointCheck | None:
@@ -95,14 +106,24 @@ class _Replay:
     """The blocks, one after the other, and what must agree with them."""
 
     def __init__(
-        self, files: ExportFiles, manifest: Manifest | None, genesis: Genesis, check: CheckpointCheck | None
+        self,
+        files: ExportFiles,
+        manifest: Manifest | None,
+        genesis: Genesis,
+        check: CheckpointCheck | None,
+        own: TrustPolicy | None,
     ) -> None:
-        self._files, self._manifest, self._check = files, manifest, check
+        self._files, self._manifest, self._check, self._own = files, manifest, check, own
         self._auditor = Auditor(genesis)
         self._findings = files.findings
         self._refused: list[Refused] = []
         self._tiles: set[str] = set()
         self._cosigned = Tree()
+
+    @property
+    def state(self) -> LedgerState:
+        """What the replay came to."""
+        return self._auditor.state
 
     def run(self, progress: Progress | None) -> AuditReport:
         total = self._manifest.height if self._manifest else 0
@@ -151,6 +172,8 @@ class _Replay:
 
     def _close(self) -> None:
         tree = self._auditor.state.tree
+        if self._own is not None:
+            self._findings += foreign_keys(self._own, self._auditor.state.governance, layout.TRUST)
         for tile, hashes in layout.partial_tiles(tree, self._cosigned):
             self._compare_tile(tile, hashes)
         if self._check is not None:

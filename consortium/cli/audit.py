@@ -51,7 +51,7 @@ def export(
 
 async def _export(url: str, genesis: Genesis, directory: Path, progress: OnProgress) -> ExportSummary:
     async with open_stores(url) as stores:
-        trust = witnessing.trust_file(genesis)
+        trust = witnessing.trust_file((await stores.ledger.load(genesis)).governance)
         return await write_export(stores.ledger, stores.witness, genesis, trust, directory, progress=progress)
 
 

@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import httpx
 
 from consortium import errors
 from consortium.client.dpop import DpopKey, TokenAuth
-
-_FAMILIES = {
-    401: errors.NotAuthenticated,
-    403: errors.Forbidden,
-    404: errors.NotFound,
-    409: errors.IdConflict,
-    413: errors.PayloadTooLarge,
-    422: errors.InvalidRequest,
-    502: errors.PeerError,
-    503: errors.NotReady,
-    504: errors.DeadlineExceeded,
-}
-_CHECK = "is it running? check --url"
+from consortium.client.problems import CHECK, problem
+from consortium.client.session import Session
 
 
 class Client:
     """Calls one node. The token comes from `CONSORTIUM_TOKEN`: a command line can be seen by others.
 
-    The key of a token that is bound to one (DPoP) comes from `CONSORTIUM_DPOP_KEY`, 64 hex digits.
+    The key of a token that is bound to one (DPoP) comes from `CONSORTIUM_DPOP_KEY`, 64 hex digits. Or both come from
+    the file that `consortium account sign-in` wrote, named by `CONSORTIUM_SESSION`.
     """
 
     def __init__(self, url: str, token: str | None = None, key: DpopKey | None = None) -> None:
         token = (token or os.environ.get("CONSORTIUM_TOKEN", "")).strip()
         if not (token.isascii() and token.isprintable()):
             raise errors.InvalidRequest("CONSORTIUM_TOKEN holds no token", hint="set it to a token of this node")
-        auth = TokenAuth(token, key or _key())
-        try:
-            self._http = httpx.Client(base_url=url, auth=auth, timeout=70.0, trust_env=False)
-        except (httpx.InvalidURL, ValueError):
-            raise _no_url(url) from None
+        self._http = open_http(url)
+        file = os.environ.get("CONSORTIUM_SESSION", "")
+        if file and not token:
+            self._http.auth = Session.load(self._http, Path(file)).auth()
+        else:
+            self._http.auth = TokenAuth(token, key or _key())
+
+    @classmethod
+    def over(cls, http: httpx.Client) -> Client:
+        """Over a client that is open, as it is."""
+        made = cls.__new__(cls)
+        made._http = http
+        return made
 
     def request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """The response, or the problem as an error."""
@@ -47,11 +46,11 @@ class Client:
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError, OverflowError):
             raise _no_url(str(self._http.base_url)) from None
         except httpx.HTTPError as error:
-            raise errors.PeerUnavailable(f"the node does not answer: {type(error).__name__}", hint=_CHECK) from error
+            raise errors.PeerUnavailable(f"the node does not answer: {type(error).__name__}", hint=CHECK) from error
         if response.status_code >= 400:
             raise _problem(response)
         if response.status_code not in (200, 204):
-            raise errors.PeerUnavailable(f"the node answers {response.status_code}", hint=_CHECK)
+            raise errors.PeerUnavailable(f"the node answers {response.status_code}", hint=CHECK)
         return response
 
     def json(self, path: str, **arguments: Any) -> Any:
@@ -60,7 +59,15 @@ class Client:
         try:
             return response.json()
         except ValueError:
-            raise errors.PeerUnavailable("what answers there is no node", hint=_CHECK) from None
+            raise errors.PeerUnavailable("what answers there is no node", hint=CHECK) from None
+
+
+def open_http(url: str) -> httpx.Client:
+    """A client for a node that nobody has signed in at yet. Raises `InvalidRequest`."""
+    try:
+        return httpx.Client(base_url=url, timeout=70.0, trust_env=False)
+    except (httpx.InvalidURL, ValueError):
+        raise _no_url(url) from None
 
 
 def _key() -> DpopKey | None:
@@ -79,13 +86,7 @@ def _no_url(url: str) -> errors.InvalidRequest:
 
 
 def _problem(response: httpx.Response) -> errors.ConsortiumError:
-    try:
-        body = response.json()
-        detail, hint = str(body.get("detail") or body.get("title")), str(body.get("hint", ""))
-        field = body.get("field")
-    except (ValueError, AttributeError):
-        detail, hint, field = f"the node answers {response.status_code}", "", None
-    family = _FAMILIES.get(response.status_code, errors.OperatorError)
-    if response.status_code == 401:
-        hint = hint or "set CONSORTIUM_TOKEN to a token of this node"
-    return family(f"{field}: {detail}" if field else detail, hint=hint)
+    found = problem(response)
+    if isinstance(found, errors.NotAuthenticated):
+        found.hint = "sign in: consortium account sign-in, or set CONSORTIUM_TOKEN to a token of this node"
+    return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from consortium.cli.accesses import COMMANDS as ACCESSES
+from consortium.cli.account import app as account
 from consortium.cli.audit import audit, export
 from consortium.cli.contract import app as contract
 from consortium.cli.demo import demo
@@ -24,6 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="A permissioned ledger for electricity markets.\n\n" + EXIT_CODES,
 )
+app.add_typer(account, name="account", help="Sign in; invite people, change and shut their accounts.")
 app.add_typer(node, name="node", help="Set up, run and ask a node.")
 app.add_typer(record, name="record", help="Submit, show and list records.")
 app.add_typer(receipt, name="receipt", help="Get receipts and verify them offline.")
@@ -36,6 +39,8 @@ app.add_typer(wallet, name="wallet", help="Accounts of money.")
 app.add_typer(me, name="me", help="What one party used, traded, owes and is owed.")
 app.add_typer(certificate, name="certificate", help="Certificates of origin.")
 app.add_typer(dispute, name="dispute", help="Statements that differ.")
+for command in ACCESSES:
+    me.command()(command)
 app.command("demo")(demo)
 app.command("export")(export)
 app.command("audit")(audit)

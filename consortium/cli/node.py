@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from consortium.adapters.tokens.passwords import hash_password
+from consortium.adapters.tokens.passwords import hash_password, require_good
 from consortium.adapters.unlock import MountedSecret, Passphrase, Unlock
 from consortium.bootstrap import database_urls, open_stores, prepare_database
 from consortium.cli.client import Client
@@ -130,8 +130,8 @@ def _account(
     if not duties <= DUTIES or (duties and kind != "staff"):
         raise InvalidRequest("duties are of staff: " + ", ".join(sorted(DUTIES)))
     password = sys.stdin.readline().rstrip("\n") if password_stdin else ""
-    if password_stdin and len(password) < 12:
-        raise InvalidRequest("a password has at least 12 characters")
+    if password_stdin:
+        require_good(password)
     try:
         key = bytes.fromhex(public_key or "")
     except ValueError:

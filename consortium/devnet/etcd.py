@@ -6,11 +6,14 @@ it is acknowledged); only the machines are missing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from etcd3aio import Etcd3Client
 
+from consortium.adapters.etcd.cluster import Cluster, EtcdRoot
+from consortium.adapters.etcd.enforcing import Decided, Round, enforce
 from consortium.adapters.etcd.settings import EtcdSettings
 from consortium.devnet.certificates import ROOT_NAME, SERVER_NAME, Authority
 from consortium.devnet.etcd_command import EtcdCommand
@@ -42,6 +45,7 @@ class EtcdCluster:
         self._clients = dict(zip(self.members, ports[: len(self.members)], strict=True))
         self._peers = dict(zip(self.members, ports[len(self.members) :], strict=True))
         self._children: dict[str, Child] = {}
+        self._joined: set[str] = set()
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -50,6 +54,10 @@ class EtcdCluster:
 
     def endpoint(self, member: str) -> str:
         return f"127.0.0.1:{self._clients[member]}"
+
+    def peer_url(self, member: str) -> str:
+        """Where the other etcd members reach it."""
+        return f"https://127.0.0.1:{self._peers[member]}"
 
     def child(self, member: str) -> Child:
         """The member's process, running or not."""
@@ -72,6 +80,30 @@ class EtcdCluster:
                 return await self._answers(member)
 
             await self._children[member].wait_until(healthy, "healthy", timeout_s)
+
+    def make_room(self, member: str) -> None:
+        """Ports for a newcomer; it is started by `start_newcomer`, once the cluster was told of it."""
+        if member not in self._peers:
+            self._clients[member], self._peers[member] = free_ports(2)
+        self._joined.add(member)
+
+    def start_newcomer(self, member: str) -> None:
+        """Start a newcomer, on an empty folder: what it had in an earlier membership is of no use any more."""
+        shutil.rmtree(self._directory / member, ignore_errors=True)
+        self.members = (*self.members, member)
+        self._launch(member)
+
+    def dismiss(self, member: str) -> None:
+        """The cluster has taken it out: end its process and ask it nothing any more."""
+        if member in self._children:
+            self._children[member].stop()
+        self.members = tuple(name for name in self.members if name != member)
+
+    async def restart_one_by_one(self) -> None:
+        """So that every open connection ends, and the cluster keeps its majority meanwhile."""
+        for member in self.members:
+            self._children[member].stop()
+            await self.restart(member)
 
     def kill(self, member: str) -> None:
         """SIGKILL."""
@@ -96,6 +128,14 @@ class EtcdCluster:
     def root(self, endpoints: Sequence[str] = ()) -> Etcd3Client:
         """A client as etcd's root user: for the cluster's operators, and for tests that tamper."""
         return self.client(ROOT_NAME, endpoints)
+
+    async def enforce(self, decided: Decided, joining: Mapping[str, str]) -> Round:
+        """One round of what `consortium etcd enforce` does. Raises `ConfigurationError`, `LogUnavailable`."""
+        files = self.authority.client(ROOT_NAME)
+        pem = [path.read_bytes() for path in (self.authority.certificate, files.certificate, files.key)]
+        root = EtcdRoot(self.endpoints, *pem, server_name=SERVER_NAME)
+        async with root.client() as client:
+            return await enforce(client, Cluster(root, client), decided, joining)
 
     def client(self, name: str, endpoints: Sequence[str] = ()) -> Etcd3Client:
         """A plain etcd client with that name's certificate, over all endpoints by default; an async context manager."""
@@ -153,10 +193,11 @@ class EtcdCluster:
         command = EtcdCommand(
             name=member,
             client=self.endpoint(member),
-            peers={name: f"127.0.0.1:{port}" for name, port in self._peers.items()},
+            peers={name: f"127.0.0.1:{self._peers[name]}" for name in self.members},
             data=self._directory / member,
             token=self._directory.name,
             quota_bytes=self.quota_bytes,
             authority=self.authority,
+            joins=member in self._joined,
         )
         self._children[member] = self._processes.start(f"etcd-{member}", command.arguments(), env=command.environment())

@@ -31,7 +31,10 @@ def find_etcd() -> str:
 
 @dataclass(frozen=True, slots=True)
 class EtcdCommand:
-    """One member: `client` and each of `peers` (by member, itself included) are `host:port`."""
+    """One member: `client` and each of `peers` (by member, itself included) are `host:port`.
+
+    It is one of a cluster's first members, or `joins` one that runs and was told of it.
+    """
 
     name: str
     client: str
@@ -40,6 +43,7 @@ class EtcdCommand:
     token: str
     quota_bytes: int
     authority: Authority
+    joins: bool = False
 
     def environment(self) -> dict[str, str]:
         """Without settings that etcd would take from it; and etcd refuses to run on arm64 unless it is told so."""
@@ -56,7 +60,7 @@ class EtcdCommand:
             f"--name={self.name}",
             f"--data-dir={self.data}",
             f"--initial-cluster-token={self.token}",
-            "--initial-cluster-state=new",
+            f"--initial-cluster-state={'existing' if self.joins else 'new'}",
             f"--quota-backend-bytes={self.quota_bytes}",
             "--auto-compaction-mode=revision",
             f"--auto-compaction-retention={_RETAINED_REVISIONS}",

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from consortium.energy.payloads import access, contracts, market, metering, money, settlement  # noqa: F401  # register
-from consortium.energy.payloads.base import KINDS, Part, read_part
-from consortium.errors import InvalidRequest, Malformed
+from consortium.energy.payloads.base import KINDS, Part
+from consortium.energy.sections import typed  # with it every kind of section registers
+from consortium.errors import InvalidRequest
 from consortium.model.names import Party
 
 PHYSICAL, TERMS, MONEY, IDENTITY = "physical", "terms", "money", "identity"
@@ -60,10 +60,7 @@ class Permitted:
         """
         if self.whole:
             return True
-        try:
-            part = read_part(plaintext)
-        except Malformed:
-            return False
+        part = typed(plaintext)
         return part is not None and part.TYPE == self.type and part.GROUP in self.groups
 
 

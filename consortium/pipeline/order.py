@@ -115,8 +115,6 @@ class Orderer:
         self._under_way: dict[bytes, Ticket] = {}
         self._applied_sequence = self._refused = -1
         self._applied = asyncio.Event()
-        self._may_sign = asyncio.Event()
-        self._may_sign.set()
         self.failure: Tampering | None = None
         self.metrics = OrderMetrics()
 
@@ -133,14 +131,6 @@ class Orderer:
         """What the index will say of an own record under way, if it is the very one that was sealed here."""
         ticket = self._under_way.get(record_id)
         return ticket.indexed if ticket is not None and ticket.record.header_bytes == header_bytes else None
-
-    def hold(self) -> None:
-        """Send nothing more, not even a sign of life: nobody would take it (the ledger names other keys than ours)."""
-        self._may_sign.clear()
-
-    def go_on(self) -> None:
-        """Send again."""
-        self._may_sign.set()
 
     @property
     def pending(self) -> frozenset[bytes]:
@@ -175,7 +165,6 @@ class Orderer:
         loop = asyncio.get_running_loop()
         while True:
             tickets = await self._collect()
-            await self._may_sign.wait()
             began = loop.time()
             try:
                 await self._order(sequence, tickets)

@@ -136,5 +136,7 @@ class PartyStore(Protocol):
         ...
 
     async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
-        """A missing payload has come: store it with its index lines, strike it off the missing."""
+        """A missing payload has come: store it with its index lines, strike it off the missing. Nothing is stored of
+        what is not missing (any more: it was erased).
+        """
         ...

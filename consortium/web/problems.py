@@ -118,6 +118,8 @@ def install(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> JSONResponse:
         status = error.status_code if isinstance(error, HTTPException) else 500
+        if status == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is no text at all
+            return problem_response(*problem_of(errors.InvalidRequest("the body cannot be read")))
         title = "There is nothing at this path" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
         slug = "no-such-path" if status == HTTPStatus.NOT_FOUND else title.lower().replace(" ", "-")
         response = problem_response(status, {"type": TYPE_PREFIX + slug, "title": title, "status": status})

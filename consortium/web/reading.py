@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import Path, Query, Response
@@ -17,6 +17,8 @@ from consortium.pipeline.read import MAX_PAGE
 from consortium.web.problems import documented
 
 _MAX_INDEX = (1 << 63) - 1
+MAX_PERIOD = timedelta(days=367)
+"""A leap year, whatever the clocks did: of what is answered by interval, so that a caller cannot ask for centuries."""
 _given = BeforeValidator(lambda value: value and require_rfc3339(value))
 _BEGIN, _END = "Start of the period (RFC 3339).", "End of the period, not included."
 
@@ -55,9 +57,11 @@ def ms(moment: datetime | None) -> int | None:
 
 
 def period(start: datetime, end: datetime) -> Period:
-    """Raises `InvalidRequest` if it is empty."""
+    """Raises `InvalidRequest` if it is empty, or so long that its rows alone would keep the node busy."""
     if end <= start:
         raise InvalidRequest("a period ends after it starts", field="to")
+    if end - start > MAX_PERIOD:
+        raise InvalidRequest(f"a period has at most {MAX_PERIOD.days} days", field="to")
     return Period(to_ms(start), to_ms(end))
 
 

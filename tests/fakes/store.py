@@ -18,12 +18,13 @@ from consortium.model.blocks import AcceptedRecord, Block, KeptBlock, RejectedRe
 from consortium.model.members import Genesis
 from consortium.model.records import Accepted, parse_header
 from consortium.ports.accounts import Account
+from consortium.ports.erasure import Destroyed, Remains
 from consortium.ports.ledger import BlockRow, StoredRecord
 from consortium.ports.party import Arrived, Count, HeldRecord, IndexEntry, Kind, MissingRecord
 
 
 class MemoryStore:
-    """`LedgerStore`, `PartyStore`, `WitnessStore` and `AccountStore` of one node."""
+    """`LedgerStore`, `PartyStore`, `WitnessStore`, `AccountStore` and `ErasureStore` of one node."""
 
     def __init__(self) -> None:
         self.away = False
@@ -40,6 +41,8 @@ class MemoryStore:
         self._cosigned_size = 0
         self._member_sizes: dict[str, int] = {}
         self._accounts: dict[str, Account] = {}
+        self._erased: set[bytes] = set()
+        self._closed: set[bytes] = set()
 
     def _require(self) -> None:
         if self.away:
@@ -203,9 +206,10 @@ class MemoryStore:
 
     async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
         self._require()
+        if self._missing.pop(held.index, None) is None:
+            return
         self._held.setdefault(held.index, held)
         await self.add_index(entries, 0)
-        self._missing.pop(held.index, None)
 
     # --- WitnessStore ---
 
@@ -279,3 +283,32 @@ class MemoryStore:
     async def users(self) -> Sequence[str]:
         self._require()
         return sorted(a.name for a in self._accounts.values() if a.kind == "user")
+
+    # --- ErasureStore ---
+
+    async def remains(self, ids: Collection[bytes]) -> Sequence[Remains]:
+        self._require()
+        stored = [one for id in set(ids) if (one := self._accepted.get(id)) and isinstance(one.verdict, Accepted)]
+        found = {one.verdict.index: one for one in stored if isinstance(one.verdict, Accepted)}
+        return [
+            Remains(index, found[index].verdict.id, found[index].header_bytes, self._held.get(index))
+            for index in sorted(found)
+            if index in self._held or index in self._missing or any(i == index for _, i in self._entries)
+        ]
+
+    async def destroy(self, records: Sequence[Destroyed]) -> None:
+        self._require()
+        for record in records:
+            self._erased.add(record.id)
+            self._closed.update(record.closed)
+            self._held.pop(record.index, None)
+            self._missing.pop(record.index, None)
+            self._entries = {key: entry for key, entry in self._entries.items() if entry.index != record.index}
+
+    async def erased(self, ids: Collection[bytes]) -> Collection[bytes]:
+        self._require()
+        return self._erased & set(ids)
+
+    async def closed(self) -> frozenset[bytes]:
+        self._require()
+        return frozenset(self._closed)

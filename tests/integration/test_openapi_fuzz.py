@@ -13,6 +13,7 @@ import json
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.schemas import APIOperation
@@ -34,7 +36,7 @@ from tests.fixtures.network import ABSENT, Network, reading
 
 pytestmark = pytest.mark.processes
 
-POSITIVE, NEGATIVE = 5, 3
+POSITIVE, NEGATIVE = 12, 6
 """Examples of each operation: well-formed ones and broken ones."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -155,7 +157,7 @@ async def test_an_undocumented_answer_would_be_found(world: World):
     for operation in operations(described):
         await asyncio.to_thread(fuzz, world, operation)
     found = "\n".join(world.found)
-    assert "Undocumented HTTP status code" in found
+    assert "Undocumented status code" in found
     assert "Undocumented Content-Type" in found
 
 
@@ -180,7 +182,8 @@ def fuzz(world: World, operation: APIOperation) -> None:
             for caller in world.callers if closed else world.callers[:1]:
                 check(world, caller, case)
 
-        send()
+        with suppress(Unsatisfiable):  # what takes no parameters cannot be asked wrongly
+            send()
 
 
 def name(caller: Caller) -> str:
@@ -188,7 +191,11 @@ def name(caller: Caller) -> str:
 
 
 def check(world: World, caller: Caller, case: schemathesis.Case) -> None:
-    response = case.call(base_url=caller.url, session=caller.session)
+    try:
+        response = case.call(base_url=caller.url, session=caller.session)
+    except requests.RequestException as error:
+        world.found[f"{case.method} {case.path} by {name(caller)}: {type(error).__name__}: {case.query}"] += 1
+        return
     world.answers[name(caller), response.status_code] += 1
     try:
         case.validate_response(response, checks=CHECKS)

@@ -1,9 +1,8 @@
-"""The policies: who may do what, as one table; and that whatever goes wrong in deciding denies."""
+"""The policies and their examples; and that whatever goes wrong in deciding denies."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import cedarpy
@@ -11,148 +10,43 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consortium.adapters.policyfiles import load_policies, read_policy_texts
-from consortium.energy.catalogue import TYPES
+from consortium.adapters.policyfiles import load_examples, load_policies, read_policy_texts
 from consortium.errors import ConfigurationError
 from consortium.policy import engine as engine_module
 from consortium.policy.engine import PolicyEngine
-from consortium.policy.requests import AccessRequest, Action, NodeResource, Principal, RecordResource
+from consortium.policy.examples import parse_examples, run
+from consortium.policy.requests import AccessRequest, Action, Context, NodeResource, Principal, RecordResource
 
 FOLDER = Path(__file__).parents[2] / "policies"
 SCHEMA, TEXTS = read_policy_texts(FOLDER)
 ENGINE = PolicyEngine(SCHEMA, TEXTS)
 
-ROLES = ("user", "staff", "machine", "auditor", "peer")
-NAMES = {"user": "home-01@suncoop"} | dict.fromkeys(ROLES[1:], "somebody@suncoop")
-
-# The record's relation to a caller of suncoop.
-RELATIONS = {
-    "own party reads it": lambda p: RecordResource("suncoop", "gridco", frozenset({p.name}), "reading"),
-    "own member reads it": lambda p: RecordResource("suncoop", "gridco", frozenset({"suncoop"}), "reading"),
-    "own member wrote it": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "reading"),
-    "a neighbour reads it": lambda p: RecordResource("suncoop", "gridco", frozenset({"home-02@suncoop"}), "reading"),
-    "nobody here reads it": lambda p: RecordResource("suncoop", "gridco", frozenset(), "reading"),
-    "it is about the caller": lambda p: RecordResource("suncoop", "gridco", frozenset(), "reading", p.name),
-    "a neighbour's reading": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "reading", "home-02@suncoop"),
-    "an order in own name": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "order", p.name),
-    "an order in a neighbour's": lambda p: RecordResource(
-        "suncoop", "suncoop", frozenset(), "order", "home-02@suncoop"
-    ),
-    "an order in the member's": lambda p: RecordResource("suncoop", "suncoop", frozenset(), "order", "suncoop"),
-    "the node": lambda p: NodeResource("suncoop"),
-}
-WRITTEN_HERE = (
-    "own member wrote it",
-    "a neighbour's reading",
-    "an order in own name",
-    "an order in a neighbour's",
-    "an order in the member's",
-)
-LISTED = {"own": lambda p: p.name, "member's": lambda p: p.member, "neighbour's": lambda p: "home-02@suncoop"}
-
-ALLOWED = {
-    ("user", "readRecord", "own party reads it"),
-    ("user", "readReceipt", "own party reads it"),
-    ("staff", "readRecord", "own member reads it"),
-    ("staff", "readReceipt", "own member reads it"),
-    ("user", "submitRecord", "an order in own name"),
-    ("staff", "submitRecord", "a neighbour's reading"),
-    ("staff", "submitRecord", "an order in the member's"),
-    ("machine", "submitRecord", "own member wrote it"),
-    ("machine", "submitRecord", "a neighbour's reading"),
-    *product(("staff", "machine"), ("readReceipt",), WRITTEN_HERE),
-    ("user", "listRecords", "own"),
-    ("staff", "listRecords", "member's"),
-    *product(("user", "staff", "machine", "auditor"), ("readHeader",), RELATIONS),
-    *product(("user", "staff", "machine", "auditor"), ("readStatus",), ("the node",)),
-}
-
-
-def caller(role: str) -> Principal:
-    return Principal(role, NAMES[role], "suncoop")
-
-
-def _cells():
-    for role, action in product(ROLES, Action):
-        for relation in LISTED if action is Action.LIST_RECORDS else RELATIONS:
-            yield role, action, relation
-
-
-CELLS = list(_cells())
-
-
-def request_for(role: str, action: Action, relation: str) -> AccessRequest:
-    who = caller(role)
-    if action is Action.LIST_RECORDS:
-        return AccessRequest(who, action, NodeResource("suncoop"), LISTED[relation](who))
-    return AccessRequest(who, action, RELATIONS[relation](who))
-
-
-@pytest.mark.parametrize(("role", "action", "relation"), CELLS)
-def test_the_table(role, action, relation):
-    decision = ENGINE.decide(request_for(role, action, relation))
-    assert decision.allowed == ((role, str(action), relation) in ALLOWED)
-    assert decision.policy_set == ENGINE.digest
-    assert bool(decision.policies) == decision.allowed
-
-
-def test_the_table_names_only_cells_that_exist():
-    assert {(r, str(a), n) for r, a, n in CELLS} >= ALLOWED
-
-
-OWN, STAFFS = ("user", "own"), ("staff", "member's")
-BROUGHT = {
-    "reading": {("staff", "a user's"), STAFFS, ("machine", "a user's"), ("machine", "member's")},
-    "order": {OWN, STAFFS},
-    "contract": {OWN, STAFFS},
-    "contract-step": {OWN, STAFFS},
-    "prices": {STAFFS},
-    "deposit": {STAFFS},
-    "call": {OWN, STAFFS},
-    "complaint": {OWN, STAFFS},
-}
-"""Who may bring what in whose name; nobody anything in a name that is not of this table."""
-
-
-@pytest.mark.parametrize("type", [*TYPES, "payment", "trade", "clearing", "gate"])
-def test_who_brings_what_in_whose_name(type):
-    for role in ROLES:
-        who = caller(role)
-        own = who.name if role == "user" else ""
-        names = {"own": own, "a user's": "home-02@suncoop", "member's": "suncoop", "stranger's": "gridco"}
-        for name, subject in names.items():
-            resource = RecordResource("suncoop", "suncoop", frozenset(), type, subject)
-            allowed = ENGINE.decide(AccessRequest(who, Action.SUBMIT_RECORD, resource)).allowed
-            if name in ("own", "a user's", "member's") and subject and type in TYPES:
-                assert allowed == ((role, name) in BROUGHT[type]), (role, name)
-            elif role in ("user", "auditor", "peer"):
-                assert not allowed, (role, name)
-
-
-def test_the_table_of_what_is_brought_is_whole():
-    assert BROUGHT.keys() == TYPES.keys()
+ROLES = ("user", "staff", "machine", "officer", "administrator", "service", "peer")
+HOME = Principal("user", "home-01@suncoop", "suncoop")
+STAFF = Principal("staff", "somebody@suncoop", "suncoop", frozenset({"billing", "metering", "trading"}))
+OWN = RecordResource("suncoop", "gridco", frozenset({"home-01@suncoop"}), "reading")
+GOOD = AccessRequest(HOME, Action.READ_RECORD, OWN, Context(group="physical"))
+LISTING = AccessRequest(HOME, Action.LIST_RECORDS, NodeResource("suncoop"), Context(party="home-01@suncoop"))
+"""Who may do what in all: tests/matrix.md, asked by tests/unit/test_matrix_table.py."""
 
 
 def test_a_decision_names_its_policies():
-    assert ENGINE.decide(request_for("user", Action.READ_RECORD, "own party reads it")).policies == (
-        "user-reads-own-records",
-    )
-    foreign = replace(request_for("user", Action.READ_STATUS, "the node"), resource=NodeResource("gridco"))
+    assert ENGINE.decide(GOOD).policies == ("user-reads-own-records",)
+    foreign = AccessRequest(HOME, Action.READ_STATUS, NodeResource("gridco"))
     assert ENGINE.decide(foreign).policies == ("everyone-only-own-member",)
-
-
-@pytest.mark.parametrize(("role", "action", "relation"), CELLS)
-def test_the_same_caller_has_nothing_at_another_members_node(role, action, relation):
-    asked = request_for(role, action, relation)
-    elsewhere = replace(asked, resource=replace(asked.resource, member="gridco"))
-    assert not ENGINE.decide(elsewhere).allowed
+    assert ENGINE.decide(GOOD).policy_set == ENGINE.digest
 
 
 names = st.sampled_from(["suncoop", "gridco", "home-01@suncoop", "home-01@gridco", "", "Suncoop"]) | st.text(max_size=8)
-records = st.builds(RecordResource, names, names, st.frozensets(names, max_size=3), names, names)
-principals = st.builds(Principal, st.sampled_from(ROLES), names, names)
+relations = st.frozensets(st.sampled_from(["delegate", "grant", "grid-operator", "market-operator"]), max_size=3)
+types = st.sampled_from(["reading", "order", "contract", ""]) | names
+records = st.builds(RecordResource, names, names, st.frozensets(names, max_size=3), types, names, relations)
+duties = st.frozensets(st.sampled_from(["billing", "metering", "trading", "operations"]))
+principals = st.builds(Principal, st.sampled_from(ROLES), names, names, duties)
+groups = st.sampled_from(["physical", "terms", "money", "identity", ""])
+contexts = st.builds(Context, groups, names, st.integers(0, 1 << 41), names, st.booleans(), names, names)
 requests = st.builds(
-    AccessRequest, principals, st.sampled_from([*Action, "else"]), records | st.builds(NodeResource, names), names
+    AccessRequest, principals, st.sampled_from([*Action, "else"]), records | st.builds(NodeResource, names), contexts
 )
 
 
@@ -164,7 +58,7 @@ def test_no_foreign_member_is_ever_allowed(asked):
     assert not ENGINE.decide(asked).allowed
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(requests)
 def test_a_remembered_decision_is_the_one_that_a_fresh_evaluation_gives(asked):
     first, again = ENGINE.decide(asked), ENGINE.decide(asked)
@@ -175,7 +69,6 @@ def test_a_remembered_decision_is_the_one_that_a_fresh_evaluation_gives(asked):
 # --- errors ----------------------------------------------------------------------------------------------------
 
 OVERFLOW = "9223372036854775807 + 1 == 1"  # the validator lets it pass; evaluating it fails
-GOOD = request_for("user", Action.READ_RECORD, "own party reads it")
 
 
 @pytest.mark.parametrize("effect", ["forbid", "permit"])
@@ -241,13 +134,12 @@ def counted(monkeypatch):
 def test_an_equal_request_is_evaluated_once(counted):
     engine = PolicyEngine(SCHEMA, TEXTS)
     for _ in range(3):
-        assert engine.decide(request_for("user", Action.READ_RECORD, "own party reads it")).allowed
+        assert engine.decide(GOOD).allowed
     assert len(counted) == 1
 
 
 def test_a_request_that_differs_anywhere_is_evaluated_by_itself(counted):
     engine = PolicyEngine(SCHEMA, TEXTS)
-    listing = request_for("user", Action.LIST_RECORDS, "own")
     different = [
         GOOD,
         replace(GOOD, principal=replace(GOOD.principal, kind="staff")),
@@ -259,8 +151,13 @@ def test_a_request_that_differs_anywhere_is_evaluated_by_itself(counted):
         replace(GOOD, resource=replace(GOOD.resource, readers=frozenset())),
         replace(GOOD, resource=replace(GOOD.resource, type="trade")),
         replace(GOOD, resource=replace(GOOD.resource, subject="home-01@suncoop")),
-        listing,
-        replace(listing, party="home-02@suncoop"),
+        replace(GOOD, principal=replace(GOOD.principal, duties=frozenset({"billing"}))),
+        replace(GOOD, resource=replace(GOOD.resource, relations=frozenset({"grant"}))),
+        replace(GOOD, context=replace(GOOD.context, group="terms")),
+        replace(GOOD, context=replace(GOOD.context, purpose="audit")),
+        replace(GOOD, context=replace(GOOD.context, now_ms=60_000)),
+        LISTING,
+        replace(LISTING, context=Context(party="home-02@suncoop")),
     ]
     for asked in different * 2:
         engine.decide(asked)
@@ -328,10 +225,58 @@ def test_policies_come_from_a_folder(tmp_path):
         load_policies(tmp_path)
 
 
-def test_every_policy_has_its_sentence():
-    """A compliance officer reads these: each policy has a comment right above its @id."""
-    for name, text in TEXTS.items():
-        lines = text.splitlines()
-        for number, line in enumerate(lines):
-            if line.startswith("@id"):
-                assert lines[number - 1].startswith("// "), f"{name}: {line}"
+def test_every_policy_has_its_sentence_and_its_file_says_whose_it_is():
+    """A compliance officer reads these, and `policy explain` repeats them."""
+    assert all(rule.says.endswith(".") and len(rule.says) > 30 for rule in ENGINE.rules.values())
+    for rule in ENGINE.rules.values():
+        assert rule.id.split("-")[0] in (rule.file.removesuffix(".cedar"), "billing", "metering", "trading"), rule
+    assert {rule.file for rule in ENGINE.rules.values()} == TEXTS.keys()
+    assert all(text.startswith("// ") for text in TEXTS.values())
+
+
+# --- examples --------------------------------------------------------------------------------------------------
+
+EXAMPLES = [(name, example) for name, found in load_examples(FOLDER).items() for example in found]
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example.says for _, example in EXAMPLES])
+def test_an_example_kept_beside_the_policies(name, example):
+    (outcome,) = run(ENGINE, [example])
+    assert outcome.right, (name, outcome.policies)
+
+
+def test_every_policy_decides_an_example_and_every_role_has_one_of_each_kind():
+    outcomes = run(ENGINE, [example for _, example in EXAMPLES])
+    assert {policy for outcome in outcomes for policy in outcome.policies} == ENGINE.rules.keys()
+    for kind in ROLES[:-1]:
+        assert {example.allow for _, example in EXAMPLES if example.who.kind == kind} == {True, False}, kind
+
+
+def test_a_wrong_example_is_seen():
+    (_, good), *_ = EXAMPLES
+    (outcome,) = run(ENGINE, [good.model_copy(update={"allow": not good.allow})])
+    assert not outcome.right
+
+
+def test_an_example_that_fails_in_evaluation_is_wrong_even_if_it_says_deny():
+    text = f'@id("broken") forbid (principal, action, resource) when {{ {OVERFLOW} }};'
+    denied = next(example for _, example in EXAMPLES if not example.allow)
+    (outcome,) = run(PolicyEngine(SCHEMA, {**TEXTS, "zz.cedar": text}), [denied])
+    assert (outcome.right, outcome.errors) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("tables", "said"),
+    [
+        ({}, "nothing else"),
+        ({"example": []} | {"other": 1}, "nothing else"),
+        ({"example": [{"says": "x"}]}, "allow"),
+        ({"example": [{"says": "x", "allow": True, "who": {"kind": "user"}, "action": "fly"}]}, "action"),
+        ({"example": [{"says": "x", "allow": True, "who": {"name": "x"}, "action": "vote"}]}, "who.kind"),
+        ({"example": [{"says": "x", "allow": True, "who": {"kind": "x"}, "action": "vote", "typo": 1}]}, "typo"),
+    ],
+)
+def test_examples_that_are_not_well_formed_are_refused(tables, said):
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        parse_examples("some.toml", tables)
+    assert "some.toml" in str(caught.value)

@@ -123,6 +123,13 @@ async def test_a_bad_body_is_not_repeated(client, sent, field):
     assert SECRET not in response.text
 
 
+@pytest.mark.parametrize("sent", [b"\xff\xfe" + SECRET.encode(), b"{" + SECRET.encode(), b""])
+async def test_a_body_that_is_no_text_or_no_json_is_one_kind_of_problem(client, sent):
+    response = await client.post("/body", content=sent, headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["type"]) == (422, "urn:consortium:problem:invalid-request")
+    assert SECRET not in response.text
+
+
 async def test_paths_and_methods_that_there_are_not(client):
     response = await client.get(f"/{SECRET}")
     assert (response.status_code, response.json()["type"]) == (404, "urn:consortium:problem:no-such-path")

@@ -63,9 +63,7 @@ class Cluster:
     async def members(self) -> list[EtcdMember]:
         """All, by name. Raises `LogUnavailable`, `ConfigurationError`."""
         answer = await self._asked(lambda: self._service.member_list(timeout=_REQUEST_S))
-        found = [
-            EtcdMember(m.ID, m.name, tuple(m.peerURLs), tuple(m.clientURLs), m.isLearner) for m in answer.members
-        ]
+        found = [EtcdMember(m.ID, m.name, tuple(m.peerURLs), tuple(m.clientURLs), m.isLearner) for m in answer.members]
         return sorted(found, key=lambda member: (member.name, member.id))
 
     async def add_learner(self, peer_url: str) -> None:

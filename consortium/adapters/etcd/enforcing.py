@@ -72,7 +72,9 @@ async def _join(cluster: Cluster, members: list[EtcdMember], name: str, peer_url
     if found is None:
         await cluster.add_learner(peer_url)
         told.done.append(f"the etcd member of {name} may join as a learner")
-        told.waiting.append(f"start it with --initial-cluster-state=existing --initial-cluster={line(members, name, peer_url)}")
+        told.waiting.append(
+            f"start it with --initial-cluster-state=existing --initial-cluster={line(members, name, peer_url)}"
+        )
     elif not found.learner:
         return
     elif not found.name or not await cluster.answers(found):

@@ -107,7 +107,7 @@ class PostgresLedger:
         if not rows:
             return None
         row = min(rows, key=lambda row: row[4] is not None)
-        return stored_of(Accepted(*row[:4]) if row[4] is None else Rejected(*row[:3], row[4]), row[5])
+        return stored_of(Accepted(*row[:4]) if row[4] is None else Rejected(row[0], row[1], row[2], row[4]), row[5])
 
     async def headers(self, start: int, end: int) -> Sequence[bytes]:
         query = "SELECT header FROM ledger.records WHERE tree_index >= %b AND tree_index < %b ORDER BY tree_index"

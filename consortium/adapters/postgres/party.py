@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from psycopg import AsyncConnection
-
 from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, TextArray
 from consortium.adapters.postgres.committing import held_values
 from consortium.adapters.postgres.pool import Database, Row
@@ -23,10 +21,17 @@ INSERT INTO node.entries (tree_index, start_ms, party, type)
 SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::bytea[], %b::text[]) ON CONFLICT DO NOTHING
 """
 _MOVE_MARK = "UPDATE node.marks SET value = %b WHERE name = 'indexed_up_to' AND value < %b"
-_ADD_HELD = """
+# Only what is missing is filled in: of a record that was erased meanwhile the wish to have it is gone.
+_FILL = """
+WITH due AS (DELETE FROM node.missing WHERE tree_index = ANY (%(h_indexes)b::bigint[]) RETURNING tree_index),
+lines AS (
+    INSERT INTO node.entries (tree_index, start_ms, party, type)
+    SELECT e.* FROM unnest(%(e_indexes)b::bigint[], %(e_starts)b::bigint[], %(e_parties)b::bytea[], %(e_types)b::text[]) AS e
+    WHERE EXISTS (SELECT FROM due) ON CONFLICT DO NOTHING
+)
 INSERT INTO node.held (tree_index, bodies, wraps, slots)
-SELECT * FROM unnest(%(h_indexes)b::bigint[], %(h_bodies)b::bytea[], %(h_wraps)b::bytea[], %(h_slots)b::bytea[])
-ON CONFLICT DO NOTHING
+SELECT h.* FROM unnest(%(h_indexes)b::bigint[], %(h_bodies)b::bytea[], %(h_wraps)b::bytea[], %(h_slots)b::bytea[]) AS h
+WHERE EXISTS (SELECT FROM due) ON CONFLICT DO NOTHING
 """
 # The few rows first, then their headers: a join of the whole tables would read all records before the mark.
 _UNINDEXED = """
@@ -145,15 +150,10 @@ class PostgresParty:
         return [MissingRecord(*row) for row in await self._database.rows(query, [after, limit])]
 
     async def fill(self, held: HeldRecord, entries: Sequence[IndexEntry]) -> None:
-        async with self._database.node() as conn, conn.pipeline(), conn.transaction():
-            await conn.execute(_ADD_HELD, held_values([held]), prepare=True)
-            await _add_entries(conn, entries)
-            await conn.execute("DELETE FROM node.missing WHERE tree_index = %b", [held.index], prepare=True)
-
-
-async def _add_entries(conn: AsyncConnection, entries: Sequence[IndexEntry]) -> None:
-    if entries:
-        await conn.execute(_ADD_ENTRIES, _columns(entries), prepare=True)
+        # One statement is one transaction.
+        names = ("e_indexes", "e_starts", "e_parties", "e_types")
+        values = held_values([held]) | dict(zip(names, _columns(entries), strict=True))
+        await self._database.execute(_FILL, values)
 
 
 def _columns(entries: Sequence[IndexEntry]) -> list[Array]:

@@ -76,6 +76,8 @@ RULES = {
     "node.access_records": Rule(ADD_AND_ERASE),
     "node.grant_keys": Rule(ADD_AND_ERASE),  # an officer's node: keys of grants, and what was disclosed to them
     "node.disclosed": Rule(WRITE),
+    "node.erased": Rule(ADD),  # what was erased stays noted
+    "node.closed": Rule(ADD),
     "node.schema_version": Rule(("SELECT",)),
 }
 UNSTATED = {"ledger": Rule(ADD), "node": Rule(WRITE)}

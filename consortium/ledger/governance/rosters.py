@@ -57,6 +57,7 @@ def rosters(governance: Governance) -> tuple[Roster, ...]:
         members = _changed(members, state)
         roster = Roster(governance.genesis, tuple(members[name] for name in sorted(members)), since)
         found = [*(found[:-1] if found[-1].since == since else found), roster]
+    found[-1] = replace(found[-1], members=governance.members)
     return tuple(found)
 
 
@@ -74,6 +75,6 @@ def _changed(members: Mapping[str, Member], state: ProposalState) -> dict[str, M
         return {**members, terms.name: Member(terms.name, terms.roles, terms.keys.as_keys())}
     if isinstance(terms, RemoveMember):
         return {name: member for name, member in members.items() if name != terms.name}
-    if isinstance(terms, RevokeKeys | RotateKeys):
+    if isinstance(terms, RevokeKeys | RotateKeys) and terms.name in members:
         return {**members, terms.name: replace(members[terms.name], keys=terms.keys.as_keys())}
     return dict(members)

@@ -14,10 +14,10 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from consortium.crypto.hints import my_slots
 from consortium.crypto.notes import parse_note
-from consortium.errors import NotAuthenticated, NotFound, PayloadTooLarge
-from consortium.model.encoding import encode
+from consortium.errors import InvalidRequest, NotAuthenticated, NotFound, PayloadTooLarge
+from consortium.model.encoding import decode_flat, encode, encode_ordered
 from consortium.model.kept import encode_kept_block
-from consortium.model.names import parse_record_id
+from consortium.model.names import ID_BYTES, parse_record_id
 from consortium.model.records import Header
 from consortium.ports.callers import Caller
 from consortium.web.callers import presented
@@ -100,6 +100,28 @@ async def payload(id: str, node: Node, asking: Peer) -> Response:
     if held is None:
         raise NotFound("no such record")
     return Response(encode([list(held.bodies), held.wraps]), media_type="application/cbor")
+
+
+@router.post("/disclosed")
+async def disclosed(request: Request, node: Node, asking: Peer) -> Response:
+    """Ciphertexts of what this node discloses under a grant, to the member whose officer has it: CBOR [grant, [record
+    id, ...]] to [[record id, [[section, ciphertext], ...]], ...]. Of anything else the same as of what is not here.
+    """
+    body = await request.body()
+    if len(body) > MAX_NOTE_BYTES:
+        raise PayloadTooLarge("too many records are asked for at once")
+    grant, records = _asked(decode_flat(body))
+    found = await node.discloser.ciphertexts(asking.member, grant, records)
+    rows = [[record, [[number, body] for number, body in bodies.items()]] for record, bodies in found.items()]
+    return Response(encode_ordered(rows), media_type="application/cbor")
+
+
+def _asked(raw: Any) -> tuple[bytes, list[bytes]]:
+    if type(raw) is not tuple or len(raw) != 2 or type(raw[0]) is not bytes or type(raw[1]) is not tuple:
+        raise InvalidRequest("a grant and records are asked for")
+    if not all(type(record) is bytes and len(record) == ID_BYTES for record in raw[1]):
+        raise InvalidRequest("a record id has 16 bytes")
+    return raw[0], list(raw[1])
 
 
 @router.get("/checkpoint", response_class=PlainTextResponse)
