@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,9 @@ from consortium.adapters.peers import HttpPeers, addresses, mutual_tls
 from consortium.adapters.policyfiles import load_policies, read_policy_texts
 from consortium.adapters.postgres.accesses import PostgresAccesses
 from consortium.adapters.postgres.accounts import PostgresAccounts
+from consortium.adapters.postgres.disclosures import PostgresDisclosures
+from consortium.adapters.postgres.erasure import PostgresErasure
+from consortium.adapters.postgres.keys import PostgresKeys
 from consortium.adapters.postgres.ledger import PostgresLedger
 from consortium.adapters.postgres.migrate import check, upgrade
 from consortium.adapters.postgres.party import PostgresParty
@@ -26,6 +29,8 @@ from consortium.adapters.postgres.pool import Database
 from consortium.adapters.postgres.roles import DatabaseUrls
 from consortium.adapters.postgres.sessions import PostgresInvitations, PostgresSecondFactors, PostgresSessions
 from consortium.adapters.postgres.witness import PostgresWitness
+from consortium.adapters.tlsfiles import TlsFiles
+from consortium.adapters.tokens import secondfactor
 from consortium.adapters.tokens.desk import Desk, DeskSettings, front_desk
 from consortium.adapters.tokens.oidc import OidcSettings, OidcTokens
 from consortium.adapters.tokens.peers import PeerTokens
@@ -33,31 +38,50 @@ from consortium.adapters.unlock import MountedSecret, Passphrase, Unlock
 from consortium.agents.belonging import Belonging
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
+from consortium.agents.disclose import Discloser
+from consortium.agents.erase import Eraser
+from consortium.agents.erasure_requests import Requests
+from consortium.agents.escrow import EscrowAgent
 from consortium.agents.index import Indexer
 from consortium.agents.keywatch import KeyWatch
+from consortium.agents.market.oblivion import Oblivion
 from consortium.agents.market.runner import MarketAgents
+from consortium.agents.overdue import OverdueWatch
+from consortium.agents.ownkeys import OwnKeyKeeper, Possession
+from consortium.agents.receive import Receiver
+from consortium.agents.rekey import Rekeyer, RekeySettings
 from consortium.agents.selfcheck import SelfCheck
 from consortium.agents.tell import Telling
 from consortium.agents.trim import Trimmer
+from consortium.agents.unseal import Unsealer
 from consortium.config import Settings
+from consortium.energy.concerned import Concerned
 from consortium.energy.delegations import Delegations
+from consortium.energy.own_keys import OwnKeys
+from consortium.energy.view.places import ViewPlaces
 from consortium.energy.view.view import View
 from consortium.errors import ConfigurationError
 from consortium.ledger.governance.addresses import peer_urls
 from consortium.ledger.governance.state import Governance
 from consortium.ledger.state import LedgerState
 from consortium.metrics import Metrics
-from consortium.model.members import Genesis, Membership
+from consortium.model.members import Genesis
 from consortium.node import Node, Parts
+from consortium.pipeline import claims, rewraps, telling
 from consortium.pipeline.access import Access
 from consortium.pipeline.accesses import Accesses
 from consortium.pipeline.accesslog import AccessLog
 from consortium.pipeline.apply import Applier
 from consortium.pipeline.chains import Chains
+from consortium.pipeline.claims import Vault
 from consortium.pipeline.delegating import Delegating, LiveDelegations
-from consortium.pipeline.govern import Governor
-from consortium.pipeline.keyring import LiveMembership, hint_keys
+from consortium.pipeline.disclosed import Disclosed
+from consortium.pipeline.erase import Erasing, Judge
+from consortium.pipeline.escrowing import Escrowing
 from consortium.pipeline.explaining import Explainer
+from consortium.pipeline.govern import Governor
+from consortium.pipeline.grants import Grants
+from consortium.pipeline.keyring import LiveMembership, hint_keys
 from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.opening import Opener
 from consortium.pipeline.order import Orderer
@@ -71,12 +95,23 @@ from consortium.pipeline.showing import Showing
 from consortium.pipeline.standing import standing
 from consortium.pipeline.submit import Submitter
 from consortium.pipeline.telling import Teller
-from consortium.pipeline.write import Writer
+from consortium.pipeline.write import Wait, Writer
 from consortium.ports.clock import Clock
 from consortium.ports.keys import KeyCustody
 from consortium.web.services import Services
 
+_REKEY_S = 30.0
+_AT_REST: Mapping[str, Callable[..., bytes]] = {
+    "rewrap": rewraps.context,
+    "factor": secondfactor.context,
+    "read": lambda _: telling.READ_CONTEXT,
+    "access": lambda _: telling.RECORD_CONTEXT,
+    "grant-key": claims.key_context,
+    "disclosed": lambda grant, _, __, record: claims.claim_context(grant, record),
+}
+"""What each place of `RekeyStore` has its boxes bound to, by the key of the row."""
 _RELEASE_S = 5.0
+_OVERDUE_S = 30.0
 """So long an officer waits for their read to stand on the ledger; then nothing is shown."""
 
 
@@ -93,6 +128,9 @@ class Stores:
     factors: PostgresSecondFactors
     invitations: PostgresInvitations
     accesses: PostgresAccesses
+    erasure: PostgresErasure
+    disclosures: PostgresDisclosures
+    keys: PostgresKeys
 
     async def ping(self) -> None:
         """Whether Postgres answers. Raises `StoreUnavailable`."""
@@ -161,6 +199,9 @@ async def open_stores(url: str, reader_url: str = "") -> AsyncIterator[Stores]:
             PostgresSecondFactors(database),
             PostgresInvitations(database),
             PostgresAccesses(database),
+            PostgresErasure(database),
+            PostgresDisclosures(database),
+            PostgresKeys(database),
         )
     finally:
         await database.close()
@@ -176,15 +217,19 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
     prepare_database(urls)
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(urls.node, urls.reader))
-        log = EtcdLog(_etcd_settings(settings, genesis))
+        state = await stores.ledger.load(genesis)
+        log = EtcdLog(etcd_settings(settings, genesis, state.governance.epoch))
         stack.push_async_callback(log.close)
+        tls_files = TlsFiles()
+        cert, key = settings.cert_file, settings.cert_key_file
+        tls_files.add(cert, key, lambda: log.renew(read_file(cert), read_file(key)))
         clock: Clock = SystemClock()
         market_clock = ShiftedClock(settings.clock_file) if settings.clock_file else clock
-        state = await stores.ledger.load(genesis)
         membership = LiveMembership(state.governance)
         _require_own_keys(state.governance, settings.member, custody)
         peer_tokens = PeerTokens(custody, clock, genesis=membership, member=settings.member)
-        tls = mutual_tls(settings.ca_file, settings.cert_file, settings.cert_key_file)
+        tls = mutual_tls(settings.ca_file, cert, key)
+        tls_files.context(tls, cert, key)
         peers = HttpPeers(_peer_urls(settings, state), peer_tokens, tls)
         stack.push_async_callback(peers.close)
         oidc = await _oidc(settings, clock, stack)
@@ -193,6 +238,7 @@ async def build(settings: Settings) -> AsyncIterator[Services]:
         workshop = _Workshop(
             settings, genesis, custody, stores, log, clock, market_clock, peers, access, state, membership, vault
         )
+        workshop.tls_files = tls_files
         yield workshop.services(peer_tokens, oidc)
 
 
@@ -214,7 +260,7 @@ class _Workshop:
         membership: LiveMembership,
         vault: KeyVault,
     ) -> None:
-        self.vault = vault
+        self.vault, self.tls_files = vault, TlsFiles()
         self.settings, self.genesis, self.custody, self.stores = settings, genesis, custody, stores
         self.log, self.clock, self.peers, self.access = log, clock, peers, access
         self.market_clock, self.membership = market_clock, membership
@@ -222,7 +268,7 @@ class _Workshop:
         self.node = Node(self.member, Metrics(), stores.ping, settings.monitor_interval_s)
         self.opener = Opener(membership, custody)
         self.orderer = Orderer(
-            genesis, self.member, log, stores.ledger, custody, market_clock, heartbeat_s=settings.heartbeat_s
+            membership, self.member, log, stores.ledger, custody, market_clock, heartbeat_s=settings.heartbeat_s
         )
         self.hint_keys = hint_keys(membership, custody)
         self.applier = Applier(stores.ledger, state, self.hint_keys, self._witnessed_size)
@@ -241,7 +287,12 @@ class _Workshop:
             interval_s=settings.cosign_interval_s,
             alarm=self.node.alarm,
         )
-        self.sealer = Sealer(membership, custody, os.urandom)
+        self.own_key_directory = OwnKeys()
+        known = View(membership, self.member)
+        escrowing = Escrowing(
+            lambda: self.applier.state.governance, ViewPlaces(known), self.node.metrics.without_escrow.inc
+        )
+        self.sealer = Sealer(membership, custody, os.urandom, self.own_key_directory, escrowing)
         self.writer = Writer(
             self.member,
             self.sealer,
@@ -253,7 +304,7 @@ class _Workshop:
             self.node.halted,
         )
         self.market = MarketAgents(
-            View(membership, self.member),
+            known,
             stores.party,
             self.opener,
             self.writer,
@@ -262,6 +313,19 @@ class _Workshop:
             lambda: self.applier.state.time_ms,
             partial(self.node.raise_alarm, "market"),
         )
+        self.own_keys = OwnKeyKeeper(
+            self.member,
+            membership,
+            stores.accounts,
+            stores.party,
+            self.opener,
+            self.writer,
+            custody,
+            clock,
+            self.own_key_directory,
+            self.sealer.forget,
+        )
+        membership.listen(self.own_keys.membership_changed)
         self.delegations = LiveDelegations(self._known_delegations, lambda: self.applier.state.time_ms)
         self.access.know(
             standing=partial(standing, self.market.view),
@@ -287,10 +351,19 @@ class _Workshop:
         self.key_watch.follow()
         membership.listen(self.key_watch.follow)  # first: what follows from a membership is signed and sealed
         self.belonging = Belonging(membership, self.member, lambda: self.key_watch.refusal)
+        self.rekeyer = self._rekeyer()
+        self.grant_vault = Vault(custody)
+        self.discloser = self._discloser()
+        self.oblivion = Oblivion(self.member, custody, lambda: self.applier.state)
+        self.market.remember(self.oblivion)
+        self.writer.erased = lambda record: self.applier.state.governance.erased_by(record, self.member) is not None
+        self.forgetters: list[Callable[[], None]] = [self.market.forget]
+        self.erasing = self._erasing()
         self.node.attach(self._parts())
         self.governor = Governor(
             self.member, access, self.writer, market_clock, lambda: self.applier.state, os.urandom
         )
+        self.grants = self._grants()
         self.ruling = Ruling(
             access,
             nothing_permitted(read_policy_texts(settings.policies)[0]),
@@ -324,7 +397,6 @@ class _Workshop:
                 self.genesis,
                 self.stores.ledger,
                 self.stores.witness,
-                lambda: self.cosigner.trust,
                 self.node.alarm,
                 interval_s=self.settings.check_interval_s,
             ),
@@ -333,12 +405,135 @@ class _Workshop:
             access=self.access,
             market=self.market if self.settings.market else None,
             belonging=self.belonging,
+            rekeyer=self.rekeyer,
+            own_keys=self.own_keys,
             telling=self._telling(),
+            eraser=self._eraser(),
+            discloser=self.discloser,
+            receiver=self._receiver(),
+            escrow=self._escrow(),
+            overdue=OverdueWatch(
+                self.member,
+                lambda: self.grants.overdue(),  # noqa: PLW0108  made later
+                lambda: self.discloser.overdue,
+                self.node.disclosures_overdue,
+                interval_s=_OVERDUE_S,
+            ),
         )
+
+    def _discloser(self) -> Discloser:
+        market = self.market
+        return Discloser(
+            self.member,
+            self.stores.party,
+            self.stores.ledger,
+            self.opener,
+            self.writer,
+            self.custody,
+            self.market_clock,
+            os.urandom,
+            lambda: self.applier.state,
+            ViewPlaces(market.view),
+            (lambda: market.folded) if self.settings.market else (lambda: 1 << 62),
+        )
+
+    def _receiver(self) -> Receiver:
+        return Receiver(
+            self.member,
+            self.stores.party,
+            self.stores.disclosures,
+            self.opener,
+            self.grant_vault,
+            self.peers,
+            lambda: self.applier.state,
+            self.node.disclosed_wrong,
+            Unsealer(
+                self.member,
+                self.stores.party,
+                self.stores.disclosures,
+                self.opener,
+                self.grant_vault,
+                lambda: self.applier.state,
+                self.node.disclosed_wrong,
+            ),
+        )
+
+    def _escrow(self) -> EscrowAgent:
+        return EscrowAgent(
+            self.member,
+            self.market.view,
+            self.writer,
+            self.stores.ledger,
+            self.custody,
+            self.market_clock,
+            os.urandom,
+            lambda: self.applier.state,
+        )
+
+    def _grants(self) -> Grants:
+        return Grants(
+            self.access,
+            self.governor,
+            self.stores.disclosures,
+            self.grant_vault,
+            self.stores.party,
+            self.opener,
+            self.prover,
+            lambda: self.applier.state,
+            os.urandom,
+        )
+
+    def _erasing(self) -> Erasing:
+        market = self.market
+        judge = Judge(
+            self.opener,
+            lambda: self.applier.state,
+            lambda: market.view if self.settings.market and market.level else None,
+            ViewPlaces(market.view),
+        )
+        return Erasing(
+            self.member,
+            self.access,
+            judge,
+            self.opener,
+            self.stores.party,
+            self.writer,
+            self.custody,
+            self.market_clock,
+            lambda: self.applier.state,
+        )
+
+    def _eraser(self) -> Eraser:
+        state, market = (lambda: self.applier.state), self.market
+        common = (self.stores.party, self.writer, self.custody, self.market_clock, state)
+        return Eraser(
+            self.member,
+            self.erasing,
+            self.oblivion,
+            self.stores.erasure,
+            self.stores.party,
+            self.stores.ledger,
+            self.opener,
+            self.writer,
+            self.custody,
+            self.market_clock,
+            state,
+            Requests(self.member, self.erasing, self.opener, *common),
+            halted=self.node.halted,
+            level=lambda: market.level or not self.settings.market,
+            forget=lambda _: self._forget(),
+            observe=self.node.acknowledgements_overdue,
+            interval_s=self.settings.erase_interval_s,
+        )
+
+    def _forget(self) -> None:
+        """Something was erased: what was made of it in memory goes as well."""
+        for forget in self.forgetters:
+            forget()
 
     def _known_delegations(self) -> Delegations | None:
         """What the view has folded, once it has been level with the ledger: an end must not be missed."""
-        return self.market.view.delegations if self.market.followed else None
+        return self.market.view.delegations if self.market.level else None
 
     def _teller(self) -> Teller:
         stores = self.stores
@@ -369,6 +564,23 @@ class _Workshop:
             self.custody,
             self.market_clock,
             os.urandom,
+        )
+
+    def _rekeyer(self) -> Rekeyer:
+        settings = self.settings
+        return Rekeyer(
+            self.member,
+            self.custody,
+            self.vault,
+            self.key_watch,
+            lambda: self.applier.state,
+            self.stores.ledger,
+            self.stores.keys,
+            self.stores.witness.member_sizes,
+            lambda proposal: self.governor.publish(proposal, None, Wait.APPLIED, _REKEY_S),
+            _AT_REST,
+            RekeySettings(settings.key_rotation_days, settings.key_grace_s, settings.trim_away_s),
+            came_back=self.belonging.changed,
         )
 
     def _fetcher(self) -> PayloadFetcher:
@@ -427,10 +639,13 @@ class _Workshop:
         """What the routes are given."""
         desk = self._desk(peer_tokens, oidc)
         self.key_watch.listen(lambda revoked: desk.tokens.switched(revoked=revoked))
-        showing = Showing(self.releases, self.member, self.stores.accounts.users)
+        showing = Showing(
+            self.releases, self.member, self.stores.accounts.users, Concerned(self.market.view).users
+        )
         reader = Reader(self.access, self.opener, self.stores.ledger, self.stores.party, showing)
         market = MarketReader(self.member, self.access, self.market.view, self.opener, self.stores.party, showing)
         portfolio = Portfolio(self.access, self.opener, self.stores.party, showing)
+        self.forgetters.append(portfolio.forget)
         return Services(
             member=self.member,
             genesis=self.genesis,
@@ -447,6 +662,19 @@ class _Workshop:
             explainer=self._explainer(),
             prover=self.prover,
             governor=self.governor,
+            erasing=self.erasing,
+            grants=self.grants,
+            disclosed=Disclosed(
+                self.access,
+                self.releases,
+                self.stores.disclosures,
+                self.grant_vault,
+                self.prover,
+                lambda: self.applier.state,
+            ),
+            discloser=self.discloser,
+            rekeyer=self.rekeyer,
+            tls_files=self.tls_files,
             cosigner=self.cosigner,
             ledger=self.stores.ledger,
             party=self.stores.party,
@@ -455,6 +683,8 @@ class _Workshop:
             sessions=desk.sessions,
             factors=desk.factors,
             people=desk.people,
+            own_keys=self.own_keys,
+            possession=Possession(self.clock, os.urandom),
             jwks=desk.tokens.jwks,
         )
 
@@ -486,7 +716,8 @@ def _require_own_keys(governance: Governance, name: str, custody: KeyCustody) ->
         )
 
 
-def _etcd_settings(settings: Settings, genesis: Genesis) -> EtcdSettings:
+def etcd_settings(settings: Settings, genesis: Genesis, epoch: int) -> EtcdSettings:
+    """What the node needs to use the log of an epoch."""
     return EtcdSettings(
         endpoints=settings.etcd_endpoints,
         ca=read_file(settings.ca_file),
@@ -494,7 +725,7 @@ def _etcd_settings(settings: Settings, genesis: Genesis) -> EtcdSettings:
         key=read_file(settings.cert_key_file),
         network=genesis.network,
         channel=genesis.channel,
-        epoch=genesis.epoch,
+        epoch=epoch,
         member=settings.member,
         quota_bytes=settings.etcd_quota_bytes,
         server_name=settings.etcd_server_name,

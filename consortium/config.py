@@ -64,6 +64,13 @@ class Settings(BaseSettings):
     access_interval_s: float = Field(20.0, gt=0, le=50, description="How often users are told who read their records.")
     fetch_interval_s: float = Field(2.0, gt=0, description="Pause between attempts to fetch missing payloads.")
 
+    erase_interval_s: float = Field(
+        3600.0, gt=0, description="How often, by the ledger's time, a node looks for own records whose time is over."
+    )
+
+    key_rotation_days: int = Field(0, ge=0, description="Encryption keys change after so many days (0: by command).")
+    key_grace_s: int = Field(86_400, ge=0, description="A replaced key is kept so long, in the ledger's time.")
+
     market: bool = Field(True, description="Whether the node acts in markets: orders, clears, pays, settles.")
     clock_file: Path | None = Field(None, description="For trials only: the offset of the records' time, 8 bytes.")
 

@@ -59,6 +59,22 @@ class Metrics:
         self.checked = Gauge("consortium_checked_height", "Blocks that the node's own audit has passed",
                              registry=registry)  # fmt: skip
 
+        self.overdue = Gauge(
+            "consortium_disclosures_overdue", "Records (of the node's own member: grants) not disclosed in time",
+            ["member"], registry=registry,
+        )  # fmt: skip
+        self.acknowledgements_overdue = Gauge(
+            "consortium_acknowledgements_overdue", "Members' words on erasures that are late", registry=registry
+        )
+        self.disclosed_wrong = Counter(
+            "consortium_disclosures_refused", "Disclosed records that do not hold, or lie outside their grant",
+            ["member"], registry=registry,
+        )  # fmt: skip
+        self.without_escrow = Counter(
+            "consortium_without_escrow", "Supervised records that were sealed without escrow: no two keys for their area",
+            registry=registry,
+        )  # fmt: skip
+
     def accesses_waiting(self, count: int, age_s: float) -> None:
         """So many reads wait to be told, the oldest since `age_s` seconds."""
         self.accesses.set(count)

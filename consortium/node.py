@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,15 @@ import structlog
 from consortium.agents.belonging import Belonging
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
+from consortium.agents.disclose import Discloser
+from consortium.agents.escrow import EscrowAgent
+from consortium.agents.erase import Eraser
 from consortium.agents.index import Indexer
 from consortium.agents.market.runner import MarketAgents
+from consortium.agents.overdue import OverdueWatch
+from consortium.agents.ownkeys import OwnKeyKeeper
+from consortium.agents.receive import Receiver
+from consortium.agents.rekey import Rekeyer
 from consortium.agents.selfcheck import SelfCheck
 from consortium.agents.tell import Telling
 from consortium.agents.trim import Trimmer
@@ -67,7 +74,14 @@ class Parts:
     access: Access
     market: MarketAgents | None
     telling: Telling
+    eraser: Eraser
+    discloser: Discloser
+    receiver: Receiver
+    escrow: EscrowAgent
+    overdue: OverdueWatch
     belonging: Belonging
+    rekeyer: Rekeyer
+    own_keys: OwnKeyKeeper
 
 
 class Node:
@@ -86,11 +100,13 @@ class Node:
         self._monitor_interval_s = monitor_interval_s
         self._parts: Parts | None = None
         self._ordering = False
+        self._serving = False
         self._alarms: dict[str, str] = {}
         self._stopped = ""
         self._halt = asyncio.Event()
         self._lag = 0
         self._peer_status: dict[str, PeerStatus] = {}
+        self._overdue: dict[str, int] = {}
 
     @property
     def parts(self) -> Parts:
@@ -113,8 +129,12 @@ class Node:
         """Run until cancelled."""
         parts = self.parts
         await parts.indexer.start()
+        await parts.eraser.start()
+        await parts.own_keys.start()
+        parts.indexer.listener = parts.own_keys.indexed
         await parts.cosigner.start()
-        parts.applier.listen(parts.indexer.block_applied)
+        for listener in (parts.indexer, parts.discloser, parts.receiver, parts.escrow, parts.eraser):
+            parts.applier.listen(listener.block_applied)
         if parts.market is not None:
             parts.applier.listen(parts.market.block_applied)
         _log.info("node starts", member=self.member, height=parts.applier.state.height)
@@ -129,6 +149,14 @@ class Node:
                 ("fetch", parts.fetcher.run()),
                 ("self-check", parts.self_check.run()),
                 ("tell", parts.telling.run()),
+                ("rekey", parts.rekeyer.run()),
+                ("own-keys", parts.own_keys.run()),
+                ("disclose", parts.discloser.run()),
+                ("receive", parts.receiver.run()),
+                ("escrow", parts.escrow.run()),
+                ("overdue", parts.overdue.run()),
+                ("erase", parts.eraser.run()),
+                ("open", self._open_reads()),
                 *([("market", parts.market.run())] if parts.market is not None else []),
             ):
                 tasks.create_task(self._named(name, work))
@@ -170,6 +198,14 @@ class Node:
                 parts.orderer.abandon(NotReady(parts.belonging.refusal))
         if parts.orderer.failure is not None:
             self._stop(str(parts.orderer.failure))
+
+    async def _open_reads(self) -> None:
+        """Once all that stood in the log at the start is applied, or cannot be: then all orders to erase are known that
+        this node can know of, and what it had destroyed before a backup was restored is destroyed again.
+        """
+        await self._applied_all()
+        await self.parts.eraser.caught_up()
+        self._serving = True
 
     async def _applied_all(self) -> bool:
         """Whether this node has applied all that stands in the log by now: its own batches among it."""
@@ -280,6 +316,25 @@ class Node:
         self.metrics.faults.labels(error.author).inc()
         _log.warning("commitment mismatch", author=error.author, record=error.record, section=error.section)
 
+    def acknowledgements_overdue(self, count: int) -> None:
+        """How many members' words on erasures are late."""
+        self.metrics.acknowledgements_overdue.set(count)
+        if count:
+            self.raise_alarm("erasure", "members have not said in time that they erased what was ordered")
+        else:
+            self.end_alarm("erasure")
+
+    def disclosures_overdue(self, found: Mapping[str, int]) -> None:
+        """By member how many disclosures are late (`agents.overdue`)."""
+        self._overdue = dict(found)
+        self.metrics.overdue.clear()
+        for name, count in found.items():
+            self.metrics.overdue.labels(name).set(count)
+
+    def disclosed_wrong(self, holder: str) -> None:
+        """A member disclosed what does not hold, or more than a grant covers."""
+        self.metrics.disclosed_wrong.labels(holder).inc()
+
     def alarm(self, error: Exception) -> None:
         """Something that another member, or this node's own database, shows and that must not be."""
         kind = "divergence" if isinstance(error, Divergence) else "tampering"
@@ -316,13 +371,17 @@ class Node:
             return refusal
         return "" if self._ordering else "the node is catching up with the log"
 
+    def reads_shut(self) -> str:
+        """Why nothing is shown that may have been erased; '' once it is known what was."""
+        return "" if self._serving else "the node learns what was erased before it shows anything"
+
     async def unready(self) -> str:
         """Why the node is not ready; '' if it is."""
         try:
             await self._ping_store()
         except OperatorError as error:
             return str(error)
-        return self.halted()
+        return self.halted() or self.reads_shut()
 
     def status(self) -> dict[str, Any]:
         """For `GET /v1/status`."""
@@ -332,7 +391,7 @@ class Node:
             "member": self.member,
             "network": state.genesis.network,
             "channel": state.genesis.channel,
-            "epoch": state.genesis.epoch,
+            "epoch": state.governance.epoch,
             "height": state.height,
             "size": state.tree.size,
             "root": state.tree.root().hex(),
@@ -345,6 +404,7 @@ class Node:
             "alarms": [f"{kind}: {sentence}" for kind, sentence in sorted(self._alarms.items())],
             "checked_height": parts.self_check.checked_height,
             "policy_set": parts.access.policy_set.hex(),
+            "disclosures_overdue": self._overdue,
             "agents": None
             if parts.market is None
             else {"height": parts.market.idle_height, "waiting": parts.market.waiting},

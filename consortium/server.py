@@ -9,7 +9,7 @@ import logging
 import signal
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import structlog
 import uvicorn
@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from consortium.bootstrap import build
 from consortium.config import Settings
 from consortium.errors import ConfigurationError
+from consortium.ports.certificates import CertificateFiles
 from consortium.web.app import api, peer_api
 
 _GRACE_S = 3
@@ -137,6 +138,15 @@ async def _listen(server: _Server) -> None:
         raise ConfigurationError(f"cannot listen on {place}", hint="is the port taken, is the address ours?") from None
 
 
+def _follow_certificates(settings: Settings, files: CertificateFiles, servers: Sequence[_Server]) -> None:
+    """Handshakes to come show the certificates that stand in the files then."""
+    paths = [(settings.tls_cert, settings.tls_key), (settings.peer_cert_file, settings.peer_key_file)]
+    for server, (certificate, key) in zip(servers, paths, strict=True):
+        server.config.load()  # else it would make its context when it begins to serve
+        if server.config.ssl is not None and certificate and key:
+            files.context(server.config.ssl, certificate, key)
+
+
 async def serve(settings: Settings) -> None:
     """Run a node until SIGINT or SIGTERM. A failure of the node ends it: raises what failed."""
     async with build(settings) as services:
@@ -146,6 +156,8 @@ async def serve(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         _calm_collector()
         _short_turns()
+        _follow_certificates(settings, services.tls_files, servers)
+        following = asyncio.create_task(services.tls_files.run())
         node = asyncio.create_task(services.node.run())
         serving = [asyncio.create_task(_listen(server)) for server in servers]
         stopping = asyncio.create_task(stop.wait())
@@ -154,6 +166,7 @@ async def serve(settings: Settings) -> None:
             server.should_exit = True
         ended = await asyncio.gather(*serving, return_exceptions=True)
         stopping.cancel()
+        following.cancel()
         failed = node.done() and not node.cancelled()
         node.cancel()
         with contextlib.suppress(asyncio.CancelledError):

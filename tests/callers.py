@@ -63,6 +63,14 @@ class MemoryAccounts:
     async def revoke(self, name: str, now_ms: int) -> None:
         self.by_name[name] = replace(self.by_name[name], revoked_ms=now_ms)
 
+    async def set_own_key(self, name: str, key: bytes, mandate: frozenset[str], now_ms: int) -> Account | None:
+        known = self.by_name.get(name)
+        if known is None or known.kind != "user":
+            return None
+        changed = replace(known, own_key=key, mandate=mandate, key_ms=now_ms, key_sequence=known.key_sequence + 1)
+        self.by_name[name] = changed
+        return changed
+
     async def all_accounts(self) -> Sequence[Account]:
         return [self.by_name[name] for name in sorted(self.by_name)]
 

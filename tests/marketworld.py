@@ -68,11 +68,10 @@ class MarketNode:
         )
         self.releases = Noting()
         showing = Showing(self.releases, member, self.users)
-        reader = Reader(self.access, self.opener, self, self, showing)
+        self.reader = reader = Reader(self.access, self.opener, self, self, showing)
         self.market = MarketReader(member, self.access, self.view, self.opener, self, showing)
         portfolio = Portfolio(self.access, self.opener, self, showing)
         self.personal = Personal(self.access, portfolio, reader, self.market)
-        self.reader = reader
 
     def take(self, index, record, time_ms):
         self.stored[record.header.id] = StoredRecord(
@@ -104,7 +103,7 @@ class MarketNode:
     async def is_reader(self, record_id, parties):
         return await self.held(record_id, parties) is not None
 
-    async def kinds(self, indexes, parties):
+    async def kinds_of(self, indexes, parties):
         return {
             held.index: Kind(*lines[tag])
             for held, lines in self.rows

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from consortium.energy.field_groups import TYPES
 from consortium.policy.requests import Principal
 
 LETTERS = {"P": "physical", "T": "terms", "M": "money", "I": "identity"}
@@ -72,5 +73,9 @@ def tables() -> tuple[tuple[Cell, ...], ...]:
 
 
 def opened() -> dict[tuple[str, str], frozenset[str]]:
-    """The first table: field groups by type of record and column."""
-    return {(cell.row, cell.column): groups(cell.says) for cell in tables()[0]}
+    """The first table: field groups by type of record and column, also for the types without a row of their own."""
+    said = {(cell.row, cell.column): groups(cell.says) for cell in tables()[0]}
+    rest = TYPES - {row for row, _ in said}
+    return said | {
+        (type, column): given for (row, column), given in said.items() if row == "any other" for type in rest
+    }

@@ -19,6 +19,11 @@ from consortium.pipeline.opening import Opener
 from tests.fixtures.network import MEMBERS, Network, wait_until
 
 P = TypeVar("P", bound=Part)
+AFTERWARDS = frozenset(
+    {"access", "delegation", "delegation-end", "disclosure", "erasure-request", "erasure-refused", "escrow"}
+    | {"escrow-share", "user-key"}
+)
+"""Types that come of reading and governing, and not of the day."""
 
 
 @dataclass(slots=True)
@@ -48,8 +53,8 @@ def everyone(network: Network) -> list[str]:
     return [*homes, *MEMBERS]
 
 
-async def opened_ledger(network: Network) -> list[Opened]:
-    """All records that any node holds the payload of, in the ledger's order."""
+async def opened_ledger(network: Network, without: frozenset[str] = AFTERWARDS) -> list[Opened]:
+    """All records that any node holds the payload of, in the ledger's order, but those of types `without`."""
     await network.agreed()
     found: dict[int, Opened] = {}
     names = {party_tag(Party.parse(name)): name for name in everyone(network)}
@@ -67,7 +72,7 @@ async def opened_ledger(network: Network) -> list[Opened]:
                     if text is not None:
                         record.holders[number].add(names[wrap.tag])
                         record.parts[number] = read_part(text)
-    return [found[index] for index in sorted(found)]
+    return [found[index] for index in sorted(found) if found[index].type not in without]
 
 
 def _blank(held: Any, header: Header) -> Opened:

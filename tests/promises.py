@@ -36,6 +36,7 @@ difference           | difference | operators
 trade                | physical  | buyer, seller, buyer's member, seller's member, operators, grid
 trade                | terms     | buyer, seller, buyer's member, seller's member, operators
 trade                | money     | buyer, seller, agent
+trade                | keys      | compliance
 result               | result    | market
 order-result         | result    | owner, owner's member
 order-result         | money     | owner, agent

@@ -62,7 +62,9 @@ class MemoryWriter:
             self.queue.clear()
         return SimpleNamespace(draft=draft)
 
-    async def finish(self, under_way: SimpleNamespace, wait: object, timeout_s: float, *, began: float | None = None) -> Answer:
+    async def finish(
+        self, under_way: SimpleNamespace, wait: object, timeout_s: float, *, began: float | None = None
+    ) -> Answer:
         await asyncio.sleep(0)
         if under_way.draft.id not in self.records:
             raise DeadlineExceeded("too late")
@@ -105,7 +107,7 @@ class TellerWorld:
         self.teller = Teller(
             self.member, self.store, chains, custody, self.writer, opener, self.clock, lambda: self.halted
         )
-        under = SimpleNamespace(under=lambda caller, type, start_ms, groups: self.delegations.get(type, b""))
+        under = SimpleNamespace(under=lambda caller, kind, start_ms, groups: self.delegations.get(kind, b""))
         self.log = AccessLog(self.teller, under, lambda: self.name_staff, self.clock, 5.0)
 
     def told(self, subject: str) -> list[Told]:

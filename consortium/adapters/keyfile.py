@@ -19,7 +19,7 @@ from typing import Any
 from nacl import bindings
 from nacl.exceptions import CryptoError
 
-from consortium.adapters.keysecrets import KEY_BYTES, Entropy, Keychain, Secrets, State
+from consortium.adapters.keysecrets import KEY_BYTES, Entropy, Keychain, Secrets
 from consortium.adapters.unlock import SALT_BYTES, MountedSecret, Passphrase, Unlock, unlocking_key
 from consortium.crypto import hints, notes, signing
 from consortium.crypto.hashing import keyed
@@ -46,7 +46,7 @@ class KeyFile:
     """
 
     __slots__ = (
-        "_at_rest", "_blinding", "_derivation", "_encryption", "_log", "_newest", "_pairs", "_public", "_publics",
+        "_at_rest", "_derivation", "_destroyed", "_encryption", "_log", "_newest", "_pairs", "_public", "_publics",
         "_signing", "_tokens", "_witness", "chain",
     )  # fmt: skip
 
@@ -74,10 +74,11 @@ class KeyFile:
         self._encryption = tuple(dict.fromkeys(g.encryption for g in reversed(chain.generations)))
         self._newest = active.encryption
         self._derivation = chain.derivation
-        in_use = sorted(chain.storage, key=lambda key: key.state is not State.ACTIVE)
-        self._blinding = tuple(keyed(b"", key=s.key, person=b"consortium bkey") for s in in_use)
         self._at_rest = tuple(keyed(b"", key=s.key, person=b"consortium arest") for s in reversed(chain.storage))
         self._pairs: dict[tuple[bytes, bytes], PairKeys] = {}
+        self._destroyed: dict[bytes, list[bytes]] = {}
+        for public, hint in chain.hints:
+            self._destroyed.setdefault(public, []).append(hint)
 
     @property
     def public(self) -> MemberKeys:
@@ -121,13 +122,13 @@ class KeyFile:
         """The same for each own encryption key that is not destroyed, newest first."""
         return tuple([self._pair(secret, public) for secret in self._encryption])
 
-    def blind(self, tag: bytes) -> bytes:
-        """A party's tag under a subkey of the storage key in use: 16 bytes, the same for the same tag."""
-        return self.blinds(tag)[0]
+    def hints(self, public: bytes) -> tuple[bytes, ...]:
+        """The hint keys shared with the holder of a public key, those of destroyed keys too, newest first."""
+        return (*[pair.hint for pair in self.pairs(public)], *self._destroyed.get(public, ()))
 
-    def blinds(self, tag: bytes) -> tuple[bytes, ...]:
-        """The same under each storage key, the one in use first."""
-        return tuple([keyed(tag, key=key, person=b"consortium blind", size=BLIND_BYTES) for key in self._blinding])
+    def blind(self, tag: bytes) -> bytes:
+        """A party's tag under a key that outlives rotations: 16 bytes, the same for the same tag."""
+        return keyed(tag, key=self._derivation, person=b"consortium blind", size=BLIND_BYTES)
 
     def derive_id(self, cause: bytes) -> bytes:
         """The id of a record that follows from `cause`."""
@@ -197,9 +198,7 @@ def rewrap(path: Path, old: Unlock, new: Unlock, entropy: Entropy = os.urandom) 
         _write(path, _seal(_unseal(_read(path), old), new, entropy), replace=True)
 
 
-def change(
-    path: Path, unlock: Unlock, step: Callable[[Keychain], Keychain], entropy: Entropy = os.urandom
-) -> Keychain:
+def change(path: Path, unlock: Unlock, step: Callable[[Keychain], Keychain], entropy: Entropy = os.urandom) -> Keychain:
     """Change what the file holds, in one atomic step, nobody else in between; what it holds then.
 
     Raises `KeysUnavailable`, and what `step` raises. What a change leaves out is gone from the file; what the file

@@ -12,7 +12,7 @@ from typing import Any
 
 from nacl import bindings
 
-from consortium.crypto import signing
+from consortium.crypto import hints, signing
 from consortium.crypto.hashing import keyed
 from consortium.errors import ConfigurationError, Malformed
 from consortium.model.encoding import decode, encode
@@ -27,7 +27,7 @@ Entropy = Callable[[int], bytes]
 class State(StrEnum):
     """Of a generation: `next` is made and not in force yet, `active` is in force, `old` opens what came before.
 
-    Of a storage key: `next` takes over once everything is under it as well, `old` is on its way out.
+    Of a storage key: all is sealed under the `active` one; an `old` one opens what was not sealed anew yet.
     """
 
     NEXT = "next"
@@ -102,19 +102,22 @@ class StorageKey:
 class Keychain:
     """All secrets of a member, both lists oldest first, one of each active.
 
-    `derivation` is what ids follow from: it never changes, or a node would write again what it has written.
+    `derivation` is what ids, and the index's names for parties, follow from: it never changes, or a node would write
+    again what it has written. `hints` are pairs of another's X25519 public key and the hint key (32 bytes) that it
+    shared with a destroyed key of ours: by it records are recognised that it opened, and nothing is opened.
     """
 
     generations: tuple[Generation, ...]
     storage: tuple[StorageKey, ...]
     derivation: bytes
+    hints: tuple[tuple[bytes, bytes], ...] = ()
 
     def __repr__(self) -> str:
         return f"Keychain({len(self.generations)} generations, ...)"
 
     @classmethod
     def of(cls, secrets: Secrets, derivation: bytes | None = None) -> Keychain:
-        """One generation. Without `derivation` the one that files of version 1 had: it followed from their storage key."""
+        """One generation. Without `derivation` that of files of version 1: it followed from their storage key."""
         first = Generation(
             State.ACTIVE, secrets.signing, secrets.log, secrets.witness, secrets.token, secrets.encryption
         )
@@ -145,21 +148,22 @@ class Keychain:
         changed = (replace(g, state=s) for g, s in zip(self.generations, states, strict=True))
         return replace(self, generations=tuple(changed))
 
-    def retired(self) -> Keychain:
-        """Without the old generations: what was sealed for them alone opens no more."""
-        return replace(self, generations=tuple(g for g in self.generations if g.state is not State.OLD))
+    def retired(self, others: Iterable[bytes]) -> Keychain:
+        """Without the old generations: what was sealed for them alone opens no more. What they shared with the X25519
+        public keys `others` is still recognised.
+        """
+        left = tuple(g for g in self.generations if g.state is not State.OLD)
+        kept = {g.encryption for g in left}
+        gone = dict.fromkeys(g.encryption for g in self.generations if g.encryption not in kept)
+        shared = [(public, hints.hint_key(hints.pair_key(secret, public))) for secret in gone for public in others]
+        return replace(self, generations=left, hints=tuple(dict.fromkeys((*self.hints, *shared))))
 
-    def with_next_storage(self, entropy: Entropy) -> Keychain:
-        """One more storage key. Raises `ConfigurationError` while another change of it is under way."""
+    def with_new_storage(self, entropy: Entropy) -> Keychain:
+        """A new storage key in force. Raises `ConfigurationError` while another one is being replaced."""
         if len(self.storage) > 1:
             raise ConfigurationError("a new storage key is under way already", hint="`consortium keys list` shows it")
-        return replace(self, storage=(*self.storage, StorageKey(State.NEXT, entropy(KEY_BYTES))))
-
-    def storage_used(self) -> Keychain:
-        """The newest storage key is in use, those before it are old."""
-        *before, newest = self.storage
-        olds = (replace(key, state=State.OLD) for key in before)
-        return replace(self, storage=(*olds, replace(newest, state=State.ACTIVE)))
+        olds = (replace(key, state=State.OLD) for key in self.storage)
+        return replace(self, storage=(*olds, StorageKey(State.ACTIVE, entropy(KEY_BYTES))))
 
     def storage_dropped(self) -> Keychain:
         """Without the old storage keys."""
@@ -168,7 +172,8 @@ class Keychain:
     def encoded(self) -> bytes:
         """The bytes that are sealed, in version 2 of the file."""
         storage = [[str(key.state), key.key] for key in self.storage]
-        return encode([[g.encoded() for g in self.generations], storage, self.derivation])
+        generations = [g.encoded() for g in self.generations]
+        return encode([generations, storage, self.derivation, [list(pair) for pair in self.hints]])
 
     @classmethod
     def decode(cls, version: int, data: bytes) -> Keychain:
@@ -176,13 +181,14 @@ class Keychain:
         raw = decode(data)
         if version == 1:
             return cls.of(Secrets(*_keys(raw, len(fields(Secrets)))))
-        if type(raw) is not tuple or len(raw) != 3 or any(type(part) is not tuple for part in raw[:2]):
-            raise Malformed("a key file holds generations, storage keys and what ids follow from")
+        if type(raw) is not tuple or len(raw) != 4 or any(type(raw[at]) is not tuple for at in (0, 1, 3)):
+            raise Malformed("a key file holds generations, storage keys, what ids follow from, and hint keys")
         generations = tuple(Generation(_state(g), *_keys(g[1:], 5)) for g in raw[0])
-        storage = tuple(StorageKey(_state(s), *_keys(s[1:], 1)) for s in raw[1])
+        storage = tuple(StorageKey(_state(s), _keys(s[1:], 1)[0]) for s in raw[1])
         for states in ([g.state for g in generations], [s.state for s in storage]):
             _require_one_active(states)
-        return cls(generations, storage, *_keys((raw[2],), 1))
+        pairs = tuple((public, hint) for public, hint in (_keys(pair, 2) for pair in raw[3]))
+        return cls(generations, storage, _keys((raw[2],), 1)[0], pairs)
 
 
 def _keys(raw: Any, count: int) -> tuple[bytes, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from consortium.adapters import keyfile
@@ -27,7 +27,7 @@ class KeyVault:
 
     def __init__(self, path: Path, unlock: Unlock, custody: KeyFile, entropy: Entropy = os.urandom) -> None:
         self._path, self._unlock, self._custody, self._entropy = path, unlock, custody, entropy
-        self._seen = self._stamp()
+        self._seen, self._filed = self._stamp(), custody.public
         self._changing = asyncio.Lock()
 
     @classmethod
@@ -62,16 +62,15 @@ class KeyVault:
         return chain.generations[-1].public()
 
     async def settle(self, keys: MemberKeys) -> None:
+        if keys == self._filed:
+            return
         await self._change(lambda chain: chain.activated(keys) if keys in _publics(chain) else chain)
 
-    async def retire(self) -> None:
-        await self._change(Keychain.retired)
+    async def retire(self, others: Collection[bytes]) -> None:
+        await self._change(lambda chain: chain.retired(others))
 
     async def add_storage_key(self) -> None:
-        await self._change(lambda chain: chain.with_next_storage(self._entropy))
-
-    async def use_storage_key(self) -> None:
-        await self._change(Keychain.storage_used)
+        await self._change(lambda chain: chain.with_new_storage(self._entropy))
 
     async def drop_storage_key(self) -> None:
         await self._change(Keychain.storage_dropped)
@@ -85,7 +84,7 @@ class KeyVault:
 
     def _take(self, chain: Keychain) -> None:
         """The file may be behind the ledger in which keys are in force, never before it."""
-        in_force = self._custody.public
+        in_force, self._filed = self._custody.public, chain.active.public()
         self._custody.replace(chain)
         self._custody.use(in_force)
 

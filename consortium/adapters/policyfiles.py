@@ -1,4 +1,4 @@
-"""Policies from a folder: `consortium.cedarschema`, every `*.cedar` beside it, and the examples in `examples/*.toml`."""
+"""Policies from a folder: `consortium.cedarschema`, every `*.cedar` beside it, and examples in `examples/*.toml`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_policy_texts(folder: Path) -> tuple[str, dict[str, str]]:
 
 
 def load_examples(folder: Path) -> dict[str, tuple[Example, ...]]:
-    """The examples beside the policies in `folder`, by file name. Raises `ConfigurationError`, also if there are none."""
+    """The examples beside the policies, by file name. Raises `ConfigurationError`, also if there are none."""
     found = {}
     for path in sorted((folder / EXAMPLES).glob("*.toml")):
         try:

@@ -1,9 +1,9 @@
 """A holder discloses by itself: what a grant in force covers of the records that this node holds and can open.
 
-It goes over its records in the ledger's order and writes the content keys of the covered sections, sealed to the grant's
-key, in records of type `disclosure`; later records while the grant lasts, nothing after its end. Each of them says up
-to which leaf it goes, and its id follows from the one from which it goes on: what is killed at any instant finds its
-place again by its own records, and writes nothing twice.
+It goes over its records in the ledger's order and writes the content keys of the covered sections, sealed to the
+grant's key, in records of type `disclosure`; later records while the grant lasts, nothing after its end. Each of them
+says up to which leaf it goes, and its id follows from the one from which it goes on: what is killed at any instant
+finds its place again by its own records, and writes nothing twice.
 """
 
 from __future__ import annotations

@@ -70,6 +70,8 @@ class Indexer:
         self._fault = fault
         self._pending: deque[tuple[Transition, Sequence[HeldRecord]]] = deque()
         self._wake = asyncio.Event()
+        self.listener: Callable[[frozenset[str]], None] = lambda _: None
+        """Told of the types of what was indexed."""
 
     def block_applied(self, step: Transition, held: Sequence[HeldRecord]) -> None:
         """Listener of the applier."""
@@ -120,6 +122,7 @@ class Indexer:
         while True:
             try:
                 await self._party.add_index(lines, held[-1].index + 1)
+                self.listener(frozenset([line.type for line in lines]))
                 return
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)

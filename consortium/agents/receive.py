@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from consortium.agents.unseal import Unsealer
 from consortium.crypto.disclosing import KeyEntry, open_keys
 from consortium.crypto.hashing import sha256
 from consortium.crypto.sealing import open_section
@@ -29,6 +30,7 @@ from consortium.ledger.transition import Transition
 from consortium.model.names import Party
 from consortium.model.records import Header, parse_header
 from consortium.pipeline.claims import Content, Vault
+from consortium.pipeline.escrowing import release_lasts
 from consortium.pipeline.opening import Opener
 from consortium.ports.disclosures import Claim, DisclosureStore, Holders, Standing, State
 from consortium.ports.party import Arrived, HeldRecord, PartyStore
@@ -52,8 +54,9 @@ class Receiver:
         holders: Holders,
         state: Callable[[], LedgerState],
         refused: Callable[[str], None],
+        unsealer: Unsealer | None = None,
     ) -> None:
-        """`refused` is told the holder of each record that was refused."""
+        """`refused` is told the holder of each record that was refused; `unsealer` opens what votes released."""
         self._member = member
         self._party = party
         self._store = store
@@ -62,11 +65,12 @@ class Receiver:
         self._holders = holders
         self._state = state
         self._refused = refused
+        self._unsealer = unsealer
         self._wake = asyncio.Event()
 
     def block_applied(self, step: Transition, _: Sequence[HeldRecord]) -> None:
         """Listener of the applier."""
-        if step.state.governance.grants:
+        if step.state.governance.grants or step.state.governance.releases:
             self._wake.set()
 
     async def run(self) -> None:
@@ -85,6 +89,7 @@ class Receiver:
 
     async def round(self) -> None:
         """Forget what is over, take what arrived, fetch what is missing."""
+        await self._unseal()
         grants = self._own()
         if not grants:
             return
@@ -99,6 +104,18 @@ class Receiver:
         found = self._state().governance.grants.values()
         return [grant for grant in found if Party.parse(grant.officer).member == self._member]
 
+    async def _unseal(self) -> None:
+        """Open what votes released, drop what was opened once that is over."""
+        now = self._state()
+        office = now.governance.member(self._member)
+        if self._unsealer is None or office is None or "compliance" not in office.roles:
+            return
+        lasting = [one for one in now.governance.releases.values() if release_lasts(now, one)]
+        over = now.governance.releases.keys() - {one.id for one in lasting}
+        for release_id in over & set(await self._store.keys()):
+            await self._store.drop(release_id)
+        await self._unsealer.round(lasting)
+
     # --- the end ---------------------------------------------------------------------------------------------
 
     async def _forget(self, grants: Sequence[Grant]) -> None:
@@ -109,8 +126,8 @@ class Receiver:
             if isinstance(proposal.terms, OpenGrant) and proposal.state_at(state.time_ms) in ("failed", "expired"):
                 over.append(proposal.id)
         for grant_id in over:
-            if (tag := self._vault.tag(grant_id)) in kept:
-                await self._store.drop(tag)
+            if grant_id in kept:
+                await self._store.drop(grant_id)
 
     # --- what was disclosed ----------------------------------------------------------------------------------
 
@@ -146,8 +163,7 @@ class Receiver:
         return claims
 
     async def _keys_of(self, grant: Grant, holder: str, arrived: Arrived, part: Disclosure) -> list[Claim]:
-        tag = self._vault.tag(grant.id)
-        sealed = await self._store.key(tag)
+        sealed = await self._store.key(grant.id)
         if sealed is None:
             return []
         try:
@@ -161,23 +177,21 @@ class Receiver:
             by_record[entry.record].append(entry)
         places = await self._store.standing(by_record.keys())
         return [
-            self._claim(grant, tag, holder, record, given, places[record].index, arrived.time_ms)
+            self._claim(grant, holder, record, given, places[record].index, arrived.time_ms)
             for record, given in by_record.items()
             if record in places
         ]
 
-    def _claim(
-        self, grant: Grant, tag: bytes, holder: str, record: bytes, given: list[KeyEntry], index: int, at_ms: int
-    ) -> Claim:
+    def _claim(self, grant: Grant, holder: str, record: bytes, given: list[KeyEntry], index: int, at_ms: int) -> Claim:
         content = Content({one.section: (one.key, b"") for one in given}, given[0].words)
         mask = sum(1 << number for number in content.sections)
-        return Claim(tag, record, holder, index, mask, at_ms, self._vault.seal(grant.id, record, content))
+        return Claim(grant.id, record, holder, index, mask, at_ms, self._vault.seal(grant.id, record, content))
 
     # --- ciphertexts -----------------------------------------------------------------------------------------
 
     async def _fetch(self, grant: Grant) -> None:
-        tag, away = self._vault.tag(grant.id), {self._member}
-        while waiting := await self._store.waiting(tag, _PAGE, away):
+        away = {self._member}
+        while waiting := await self._store.waiting(grant.id, _PAGE, away):
             by_holder: dict[str, list[Claim]] = defaultdict(list)
             for claim in waiting:
                 by_holder[claim.holder].append(claim)
@@ -215,7 +229,7 @@ class Receiver:
     async def _known(self, grant: Grant, records: Sequence[bytes]) -> dict[bytes, _Known]:
         """What other holders' disclosures have opened already: it need not be fetched, nor kept, twice."""
         known: dict[bytes, _Known] = {}
-        for claim in await self._store.of_records(self._vault.tag(grant.id), records):
+        for claim in await self._store.of_records(grant.id, records):
             if claim.state is State.OPEN and claim.sealed:
                 content = self._vault.open(grant.id, claim.record, claim.sealed)
                 one = known.setdefault(claim.record, _Known(claim.type, claim.start_ms, {}))

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 from consortium.audit.live import StoreAudit
 from consortium.audit.report import Finding
-from consortium.crypto.trust import TrustPolicy
 from consortium.errors import OperatorError, PeerError, Tampering
 from consortium.model.members import Genesis
 from consortium.ports.ledger import LedgerStore
@@ -31,7 +30,6 @@ class SelfCheck:
         genesis: Genesis,
         store: LedgerStore,
         witness: WitnessStore,
-        trust: Callable[[], TrustPolicy],
         alarm: Callable[[Exception], None],
         *,
         interval_s: float,
@@ -39,7 +37,6 @@ class SelfCheck:
         self._genesis = genesis
         self._store = store
         self._witness = witness
-        self._trust = trust
         self._alarm = alarm
         self._interval_s = interval_s
         self.checked_height = 0
@@ -56,7 +53,7 @@ class SelfCheck:
                 self._alarm(error)
 
     async def _pass(self) -> None:
-        audit = StoreAudit(self._store, self._witness, self._genesis, self._trust())
+        audit = StoreAudit(self._store, self._witness, self._genesis)
         loop = asyncio.get_running_loop()
         blocks, began = 1, loop.time()
         while await audit.advance(blocks):

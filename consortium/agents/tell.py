@@ -42,13 +42,13 @@ class Telling:
     async def run(self) -> None:
         """Tell for ever. What cannot be told now is told later: nothing is dropped."""
         while True:
+            more = False
             try:
-                while await self._teller.flush(TIMEOUT_S):
-                    await asyncio.sleep(0)
+                more = await self._teller.flush(TIMEOUT_S)
             except (OperatorError, CallerError):
                 pass  # it waits on: the next round tries again, and its age says since when
             await self._measure()
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(0 if more else self._interval_s)
 
     async def _measure(self) -> None:
         try:

@@ -16,6 +16,7 @@ from consortium.ledger.state import LedgerState, MemberState, initial
 from consortium.ledger.transition import transition
 from consortium.model.blocks import Block, KeptBlock
 from consortium.model.members import Genesis
+from consortium.model.public import Recovery
 from consortium.model.verdicts import RecordRefusal
 
 
@@ -93,6 +94,15 @@ class Auditor:
         findings = block_differences(self._comparable(kept.block, outcome.block), outcome.block)
         return outcome, findings + batch_differences(height, kept.batch, outcome.batch)
 
+    @staticmethod
+    def _opened(state: LedgerState, recovery: Recovery) -> tuple[LedgerState, list[Finding]]:
+        """Of a batch that opens an epoch: positions and numbers begin anew, from the block that was agreed on."""
+        if (recovery.height, recovery.block) == (state.height, state.digest):
+            return state, []
+        sentence = f"it opens epoch {recovery.epoch} from block {recovery.height}, which is not the one before it"
+        finding = at_block(state.height + 1, sentence)
+        return replace(state, height=recovery.height, digest=recovery.block), [finding]
+
     def _comparable(self, stored: Block, computed: Block) -> Block:
         """The stored block with what can no longer be judged made equal: roots once a leaf is lost (its header was
         changed, and no tile has it), times and doubled ids after blocks that are missing.
@@ -120,6 +130,9 @@ class Auditor:
             state = replace(state, digest=stored.previous)
         if self._is_after_gap(state, stored):
             return state, []
+        recovery = reopen(state.governance, kept.batch).recovery
+        if recovery is not None:
+            return self._opened(state, recovery)
         findings = []
         if kept.batch.position <= state.position:
             sentence = f"position {kept.batch.position} does not come after {state.position}"

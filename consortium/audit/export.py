@@ -5,18 +5,15 @@ Streams: memory does not grow with the ledger (but for the manifest, a line a fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from consortium.audit import layout
 from consortium.audit.report import Progress
+from consortium.audit.trusting import KeyHistory
 from consortium.audit.writer import ExportWriter
 from consortium.crypto.notes import Checkpoint, SignedNote
 from consortium.crypto.trust import TrustPolicy, parse_policy
-from consortium.errors import ProofInvalid
-from consortium.ledger import witnessing
-from consortium.ledger.governance.rosters import rosters
 from consortium.ledger.governance.state import Governance
 from consortium.model.members import Genesis
 from consortium.ports.ledger import LedgerStore
@@ -45,15 +42,15 @@ async def export(
     progress: Progress | None = None,
     blocks_per_file: int = layout.BLOCKS_PER_FILE,
 ) -> ExportSummary:
-    """Write the ledger as it stands now. `trust` is a tlog-policy; checkpoints that neither it accepts, nor the members
-    of their time, are left out.
+    """Write the ledger as it stands now. `trust` is a tlog-policy; checkpoints that it does not accept, with the keys
+    that its members had then, are left out.
 
     Raises `InvalidRequest` if the directory holds anything, `Malformed` for a bad policy, `StoreUnavailable`.
     """
     policy = parse_policy(trust)
     end = await store.load(genesis)
     writer = ExportWriter(directory, genesis, trust, blocks_per_file)
-    notes = await cosigned_notes(witness, policy, end.tree.size, await trust_by_size(store, end.governance))
+    notes = await cosigned_notes(witness, policy, end.tree.size, await keys_by_size(store, end.governance))
     writer.write_notes(notes)
     start = 1
     while start <= end.height and (page := await store.blocks(start, _PAGE)):
@@ -81,29 +78,21 @@ async def all_notes(witness: WitnessStore) -> list[tuple[Checkpoint, SignedNote]
 
 
 async def cosigned_notes(
-    witness: WitnessStore, policy: TrustPolicy, size: int, then: Sequence[tuple[int, TrustPolicy]] = ()
+    witness: WitnessStore, policy: TrustPolicy, size: int, history: KeyHistory
 ) -> list[tuple[Checkpoint, SignedNote]]:
-    """The checkpoints of trees up to `size` that the policy accepts, or the one of their time in `then`, by size."""
-    found = [pair for pair in await all_notes(witness) if pair[0].size <= size]
-    return [pair for pair in found if _accepts(policy, pair[1]) or _accepts(_of_its_time(then, pair[0]), pair[1])]
+    """The checkpoints of trees up to `size` that the policy accepts with the keys that counted then, by size."""
+    notes = [(checkpoint, note) for checkpoint, note in await all_notes(witness) if checkpoint.size <= size]
+    return [
+        (checkpoint, note)
+        for checkpoint, note in notes
+        if not history.refusal(policy, note, checkpoint.size) and not history.replaced(note, checkpoint.size)
+    ]
 
 
-async def trust_by_size(store: LedgerStore, governance: Governance) -> list[tuple[int, TrustPolicy]]:
-    """Who was to be believed from which size of the tree on; nothing where the members never changed."""
-    found: list[tuple[int, TrustPolicy]] = []
-    for roster in rosters(governance)[1:]:
-        decided = await store.block(roster.since - 1)
-        if decided is not None:
-            found.append((decided.size, witnessing.trust_policy(roster)))
-    return found
-
-
-def _of_its_time(then: Sequence[tuple[int, TrustPolicy]], checkpoint: Checkpoint) -> TrustPolicy | None:
-    return next((policy for size, policy in reversed(then) if size <= checkpoint.size), None)
-
-
-def _accepts(policy: TrustPolicy | None, note: SignedNote) -> bool:
-    try:
-        return policy is not None and policy.verify(note) is not None
-    except ProofInvalid:
-        return False
+async def keys_by_size(store: LedgerStore, governance: Governance) -> KeyHistory:
+    """Whose keys count under which trees, by the tree's size after each block that took a key from somebody."""
+    ends = set()
+    for standing in governance.standings.values():
+        ends |= {period.since for period in standing.periods[1:]} | ({standing.removed} if standing.removed else set())
+    blocks = [await store.block(since - 1) for since in sorted(ends)]
+    return KeyHistory(governance, {block.height: block.size for block in blocks if block is not None})

@@ -28,10 +28,13 @@ async def audit_store(
     store: LedgerStore,
     witness: WitnessStore,
     genesis: Genesis,
-    trust: TrustPolicy,
+    trust: TrustPolicy | None = None,
     progress: Progress | None = None,
 ) -> AuditReport:
-    """Audit everything that the store holds. Raises `StoreUnavailable`."""
+    """Audit everything that the store holds. Without `trust` the ledger's own members of each height count.
+
+    Raises `StoreUnavailable`.
+    """
     audit = StoreAudit(store, witness, genesis, trust)
     stored = await audit.stored_state()
     height = stored.height if stored else 0
@@ -48,7 +51,9 @@ class StoreAudit:
     grows as it goes.
     """
 
-    def __init__(self, store: LedgerStore, witness: WitnessStore, genesis: Genesis, trust: TrustPolicy) -> None:
+    def __init__(
+        self, store: LedgerStore, witness: WitnessStore, genesis: Genesis, trust: TrustPolicy | None = None
+    ) -> None:
         self._store, self._witness, self._genesis = store, witness, genesis
         self._auditor = Auditor(genesis)
         self._check = CheckpointCheck(trust, quorum_needed=False)
@@ -79,6 +84,7 @@ class StoreAudit:
         state = self._auditor.state
         cosigned = await self._witness.cosigned_size()  # before the state, which may grow meanwhile
         stored = await self.stored_state()
+        self.findings += self._check.judge()
         if stored is None or stored.height <= state.height:
             if cosigned > state.tree.size:
                 sentence = f"this node cosigned a tree of {cosigned} leaves, and the store ends at {state.tree.size}"

@@ -29,7 +29,8 @@ def audit_export(
     """Replay an export.
 
     `trust` and `genesis` are what the auditor believes in; without them the export's own are used, which shows that
-    it holds together, not whose it is. Raises nothing for what is in the directory: that is what findings are for.
+    it holds together, not whose it is. What counts under a checkpoint are the keys that members had then. Raises
+    nothing for what is in the directory: that is what findings are for.
     """
     return replay_export(directory, trust, genesis=genesis, progress=progress)[0]
 
@@ -156,10 +157,10 @@ class _Replay:
 
     def _follow(self, outcome: Outcome) -> None:
         if self._check is not None:
-            before = self._check.witnessed_size
+            before = self._check.followed_size
             self._findings += self._check.pass_block(outcome)
-            if self._check.witnessed_size > before:
-                self._cosigned = outcome.tree_at(self._check.witnessed_size)
+            if self._check.followed_size > before:
+                self._cosigned = outcome.tree_at(self._check.followed_size)
         for tile in outcome.tiles:
             self._compare_tile((tile.level, tile.index), tile.hashes)
 

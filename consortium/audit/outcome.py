@@ -163,7 +163,7 @@ def _told_block(state: LedgerState, kept: KeptBlock, tree: Tree) -> Block:
         kept.block,
         height=state.height + 1,
         previous=state.digest,
-        epoch=state.genesis.epoch,
+        epoch=state.governance.epoch,
         position=batch.position,
         member=batch.member,
         sequence=batch.sequence,

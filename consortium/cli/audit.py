@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from consortium.adapters.postgres.migrate import check
+from consortium.audit.evidence import audit_evidence
 from consortium.audit.export import ExportSummary
 from consortium.audit.export import export as write_export
 from consortium.audit.live import audit_store
@@ -19,9 +19,12 @@ from consortium.audit.report import AuditReport
 from consortium.audit.report import Progress as OnProgress
 from consortium.bootstrap import open_stores, read_genesis
 from consortium.cli.node import Config
+from consortium.cli.officer import show_report
 from consortium.cli.output import console, pairs, reported
+from consortium.cli.progress import bar, follow
 from consortium.cli.receipt import read
 from consortium.config import load_settings
+from consortium.crypto.sealing import open_section
 from consortium.crypto.trust import TrustPolicy, parse_policy
 from consortium.errors import InvalidRequest
 from consortium.ledger import witnessing
@@ -40,8 +43,8 @@ def export(
     """Write the ledger of a node's database to a folder that anyone can audit."""
     with reported():
         url, found = _source(config, database, genesis)
-        with _progress("exporting") as progress:
-            summary = asyncio.run(_export(url, found, directory, _follow(progress)))
+        with bar("exporting") as progress:
+            summary = asyncio.run(_export(url, found, directory, follow(progress)))
         console.print(
             f"{directory}: {summary.height} blocks, {summary.size} records, {summary.checkpoints} cosigned "
             f"checkpoints, {summary.files} files",
@@ -59,6 +62,7 @@ def audit(
     directory: Annotated[
         Path | None, typer.Argument(help="An export. If absent, a node's database is audited.")
     ] = None,
+    bundle: Annotated[Path | None, typer.Argument(help="After the word evidence: an officer's bundle.")] = None,
     trust: Annotated[
         Path | None, typer.Option(help="A trust file of your own (C2SP tlog-policy), instead of the export's.")
     ] = None,
@@ -67,24 +71,36 @@ def audit(
     database: Database = None,
 ) -> None:
     """Replay a whole ledger with public keys alone, and name what does not hold (then exit code 1)."""
+    if directory == Path("evidence") and bundle is not None:
+        return _audit_bundle(bundle, trust)
     with reported():
         if directory is not None and not directory.is_dir():
             raise InvalidRequest(f"there is no folder {directory}")
         policy = parse_policy(read(trust)) if trust else None
-        with _progress("auditing") as progress:
+        with bar("auditing") as progress:
             if directory is not None:
                 own = read_genesis(genesis) if genesis else None
-                report = audit_export(directory, policy, genesis=own, progress=_follow(progress))
+                report = audit_export(directory, policy, genesis=own, progress=follow(progress))
             else:
                 url, found = _source(config, database, genesis)
-                policy = policy or witnessing.trust_policy(found)
-                report = asyncio.run(_audit(url, found, policy, _follow(progress)))
+                report = asyncio.run(_audit(url, found, policy, follow(progress)))
         _show(report)
+    if not report.sound:
+        raise typer.Exit(1)
+    return None
+
+
+def _audit_bundle(directory: Path, trust: Path | None) -> None:
+    with reported():
+        if not directory.is_dir():
+            raise InvalidRequest(f"there is no folder {directory}")
+        report = audit_evidence(directory, parse_policy(read(trust)) if trust else None, open_section)
+        show_report(report)
     if not report.sound:
         raise typer.Exit(1)
 
 
-async def _audit(url: str, genesis: Genesis, trust: TrustPolicy, progress: OnProgress) -> AuditReport:
+async def _audit(url: str, genesis: Genesis, trust: TrustPolicy | None, progress: OnProgress) -> AuditReport:
     async with open_stores(url) as stores:
         return await audit_store(stores.ledger, stores.witness, genesis, trust, progress)
 
@@ -98,18 +114,6 @@ def _source(config: Path | None, database: str | None, genesis: Path | None) -> 
         found = settings.database_url.get_secret_value(), read_genesis(settings.genesis)
     check(found[0])  # by one connection: a pool would try for seconds, and say so line by line
     return found
-
-
-def _progress(what: str) -> Progress:
-    return Progress(
-        TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("blocks"), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    )  # fmt: skip
-
-
-def _follow(progress: Progress) -> OnProgress:
-    task = progress.add_task("", total=None)
-    return lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _show(report: AuditReport) -> None:

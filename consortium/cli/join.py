@@ -17,9 +17,9 @@ from consortium.audit.importing import bring_in
 from consortium.audit.invitation import Invitation, Verified
 from consortium.audit.report import Progress
 from consortium.bootstrap import database_urls, open_stores, prepare_database, read_file, read_genesis, unlock_of
-from consortium.cli.audit import _follow, _progress
 from consortium.cli.node import Config
 from consortium.cli.output import console, pairs, reported
+from consortium.cli.progress import bar, follow
 from consortium.config import Settings, load_settings
 from consortium.errors import ProofInvalid
 from consortium.ledger import witnessing
@@ -44,7 +44,9 @@ def invite(
         settings = load_settings(config)
         written = asyncio.run(_invite(settings, directory, own_url))
         genesis = read_genesis(settings.genesis)
-        console.print(f"{directory}: an invitation up to block {written.height}, {written.size} records", soft_wrap=True)
+        console.print(
+            f"{directory}: an invitation up to block {written.height}, {written.size} records", soft_wrap=True
+        )
         console.print(f"genesis digest, to be told in person: {genesis.digest().hex()}", soft_wrap=True)
 
 
@@ -85,8 +87,8 @@ def verify(directory: Folder, genesis_digest: Digest) -> None:
 
 
 def _verify(directory: Path, digest: str) -> Verified:
-    with _progress("verifying") as progress:
-        verified = invitation.verify(directory, digest, _follow(progress))
+    with bar("verifying") as progress:
+        verified = invitation.verify(directory, digest, follow(progress))
     table = Table(title=f"an invitation by {escape(verified.invitation.inviter)}", title_justify="left")
     for heading in ("", "what", "seen"):
         table.add_column(heading, overflow="fold")
@@ -106,14 +108,12 @@ def take_over(directory: Folder, genesis_digest: Digest, config: Config = None) 
             raise ProofInvalid("the invitation does not hold: nothing was imported")
         if read_genesis(settings.genesis).digest() != verified.genesis.digest():
             raise ProofInvalid("the node's settings name another genesis than the invitation's")
-        with _progress("importing") as progress:
-            brought, height = asyncio.run(_import(settings, directory, verified.state, _follow(progress)))
+        with bar("importing") as progress:
+            brought, height = asyncio.run(_import(settings, directory, verified.state, follow(progress)))
         console.print(pairs({"blocks brought in": brought, "the node's ledger stands at block": height}))
 
 
-async def _import(
-    settings: Settings, directory: Path, verified: LedgerState, progress: Progress
-) -> tuple[int, int]:
+async def _import(settings: Settings, directory: Path, verified: LedgerState, progress: Progress) -> tuple[int, int]:
     urls = database_urls(settings)
     prepare_database(urls)
     custody = keyfile.open(settings.key_file, unlock_of(settings))

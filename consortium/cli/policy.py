@@ -31,8 +31,8 @@ def check(folder: Folder = _POLICIES) -> None:
                 console.print(f"{escape(rule.file)}: {escape(rule.id)} says nothing for people", soft_wrap=True)
 
 
-@app.command()
-def test(folder: Folder = _POLICIES) -> None:
+@app.command("test")
+def run_examples(folder: Folder = _POLICIES) -> None:
     """Run the examples beside the policies: each says who may, or may not. Asks no node; exit code 1 if one fails."""
     with reported():
         engine, wrong, count = load_policies(folder), 0, 0

@@ -24,8 +24,8 @@ _MAX_WORDS, _MAX_WORD = 400, 70
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry:
-    """The content key of one section of a record. `words` are the grant's own parties and areas that the holder says the
-    record is about.
+    """The content key of one section of a record. `words` are the parties and areas of the grant that the record is
+    about, by its holder's word.
     """
 
     record: bytes

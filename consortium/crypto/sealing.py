@@ -68,12 +68,15 @@ def party_tag(party: Party) -> bytes:
     return keyed(str(party).encode(), key=bytes(32), person=b"consortium party", size=TAG_BYTES)
 
 
-def seal(draft: Draft, recipients: Sequence[Recipient], entropy: Entropy) -> SealedRecord:
+def seal(
+    draft: Draft, recipients: Sequence[Recipient], entropy: Entropy, keys: Sequence[bytes] = ()
+) -> SealedRecord:
     """Encrypt each section, commit to its plaintext, wrap its key for its readers.
 
-    `recipients` covers every reader of every section once. One key per section, used for nothing else.
+    `recipients` covers every reader of every section once. One key per section, used for nothing else; of the first
+    sections they may be given as `keys`, fresh ones, because the last section speaks of them.
     """
-    keys = tuple(entropy(KEY_BYTES) for _ in draft.sections)
+    keys = (*keys, *(entropy(KEY_BYTES) for _ in draft.sections[len(keys) :]))
     bodies, seals = [], []
     for number, (section, key) in enumerate(zip(draft.sections, keys, strict=True)):
         body = _encrypt(pad(section.plaintext), key, draft, number)
@@ -154,6 +157,23 @@ def open_own_wrap(header: Header, wrap: Wrap, secret: bytes, public: bytes) -> W
     except (CryptoError, ValueError) as error:
         raise CommitmentMismatch(header.author, header.id.hex(), 0) from error
     return Wrap(wrap.tag, wrap.mask, _keys(body, wrap.mask, len(header.sections)))
+
+
+def is_usable_key(public: bytes) -> bool:
+    """Whether something can be boxed for an X25519 public key: it has 32 bytes and is no point of low order."""
+    try:
+        bindings.crypto_box_beforenm(public, b"\1" * KEY_BYTES)
+    except (CryptoError, ValueError):
+        return False
+    return True
+
+
+def open_sealed_box(box: bytes, secret: bytes) -> bytes:
+    """The inverse, by the private key. Raises `Malformed`."""
+    try:
+        return bindings.crypto_box_seal_open(box, bindings.crypto_scalarmult_base(secret), secret)
+    except (CryptoError, ValueError):
+        raise Malformed("the box is not for this key") from None
 
 
 def _keys(body: bytes, mask: int, count: int) -> tuple[bytes | None, ...]:

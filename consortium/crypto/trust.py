@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from consortium.crypto.notes import COSIGNATURE_V1, ED25519, Checkpoint, SignedNote, VerifierKey, verified_by
 from consortium.errors import Malformed, ProofInvalid
 
 MAX_ENTRIES = 256
+StandsFor = Callable[[VerifierKey], Sequence[VerifierKey]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,20 @@ class TrustPolicy:
     groups: Mapping[str, Group]
     quorum: str
 
-    def verify(self, note: SignedNote) -> Checkpoint:
-        """The checkpoint, if a listed log signed it and the quorum cosigned it. Raises `ProofInvalid`."""
+    def verify(self, note: SignedNote, stands_for: StandsFor = lambda key: (key,)) -> Checkpoint:
+        """The checkpoint, if a listed log signed it and the quorum cosigned it. Raises `ProofInvalid`.
+
+        `stands_for` are the keys whose signature counts as that of a listed one: where its holder has rotated it.
+        """
         checkpoint = Checkpoint.parse(note.text)
         logs = [key for key in self.logs if key.name == checkpoint.origin]
         if not logs:
             raise ProofInvalid(f"the trust file lists no log of the origin {checkpoint.origin}")
-        if not verified_by(note, logs):
+        if not verified_by(note, [other for key in logs for other in stands_for(key)]):
             raise ProofInvalid("no listed log signed the checkpoint")
-        cosigned = set(verified_by(note, list(self.witnesses.values())))
+        known = {key: stands_for(key) for key in self.witnesses.values()}
+        found = set(verified_by(note, [other for others in known.values() for other in others]))
+        cosigned = {key for key, others in known.items() if not found.isdisjoint(others)}
         if not self._holds(self.quorum, cosigned):
             names = sorted(name for name, key in self.witnesses.items() if key in cosigned)
             raise ProofInvalid(f"the cosignatures of {', '.join(names) or 'nobody'} are no quorum")

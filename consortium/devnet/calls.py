@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, Self
 
@@ -20,16 +20,18 @@ _QUIET_S = 120.0
 
 
 class Calls:
-    """Clients for all members' nodes; `tokens` by account."""
+    """Clients for the nodes of `members`, all by default; `tokens` by account."""
 
-    def __init__(self, net: Devnet, tokens: Mapping[str, str]) -> None:
+    def __init__(self, net: Devnet, tokens: Mapping[str, str], members: Collection[str] = ()) -> None:
         self._net = net
+        self._members = members or net.nodes.keys()
         self._tokens = tokens
         self._stack = AsyncExitStack()
         self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Self:
-        for name, node in self._net.nodes.items():
+        for name in self._members:
+            node = self._net.nodes[name]
             client = httpx.AsyncClient(base_url=node.url, trust_env=False, timeout=90.0, verify=False)  # noqa: S501
             self._clients[name] = await self._stack.enter_async_context(client)
         return self

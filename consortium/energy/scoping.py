@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from consortium.energy.metering import to_ms
 from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import ContractFrame
 from consortium.energy.payloads.market import Order, TradePoints
@@ -45,7 +46,7 @@ _REFERS = {
     "amends": "contract", "statements": "statement",
 }  # fmt: skip
 """Fields that name another record, and its type."""
-NEVER = frozenset({"disclosure", "escrow-share"})
+NEVER = frozenset({"disclosure", "escrow", "escrow-share"})
 """Types that no scope covers: they hold keys."""
 _SAME_START = frozenset({"bid", "ask", "gate"})
 
@@ -157,7 +158,7 @@ def covered(scope: Scope, parts: Mapping[int, Part], places: Places) -> tuple[tu
     numbers = tuple(
         number
         for number, part in sorted(parts.items())
-        if part.TYPE not in NEVER and part.GROUP in scope.groups and scope.covers(part.TYPE, part.start_ms, found.parties, found.areas)
+        if not _outside(scope, part) and scope.covers(part.TYPE, part.start_ms, found.parties, found.areas)
     )
     return numbers, found.words(scope) if numbers else ()
 
@@ -165,27 +166,53 @@ def covered(scope: Scope, parts: Mapping[int, Part], places: Places) -> tuple[tu
 def judge(scope: Scope, parts: Collection[Part], words: Collection[str]) -> Judged:
     """Whether sections that a holder disclosed lie inside the scope, as far as they tell; `words` are the holder's."""
     for part in parts:
-        if part.TYPE not in scope.types or part.TYPE in NEVER:
-            return Judged("it is of another type")
-        if not scope.from_ms <= part.start_ms < scope.to_ms:
-            return Judged("it is about another period")
-        if part.GROUP not in scope.groups:
-            return Judged(f"the field group {part.GROUP} is not granted")
-    by_word = False
-    if scope.parties:
-        named = {party for part in parts for party in parties_in(part)}
-        if not any(_is_of(party, word) for party in named for word in scope.parties):
-            if any((part.TYPE, part.PART) in _NAMES_ALL for part in parts):
-                return Judged("it is about other parties")
-            by_word = True
-    if scope.areas:
-        areas = {area for part in parts for area in _areas_named(part)}
-        if areas and not areas & set(scope.areas):
-            return Judged("it is of another area")
-        by_word = by_word or not areas
+        if fault := _outside(scope, part):
+            return Judged(fault)
+    named = {party for part in parts for party in parties_in(part)}
+    areas = {area for part in parts for area in _areas_named(part)}
+    of_parties = any(_is_of(party, word) for party in named for word in scope.parties)
+    if scope.parties and not of_parties and any((part.TYPE, part.PART) in _NAMES_ALL for part in parts):
+        return Judged("it is about other parties")
+    if scope.areas and areas and not areas & set(scope.areas):
+        return Judged("it is of another area")
+    by_word = (bool(scope.parties) and not of_parties) or (bool(scope.areas) and not areas)
     if by_word and not (_stated(scope.parties, words) and _stated(scope.areas, words)):
         return Judged("nothing says that it is about the scope's parties or areas")
     return Judged("", by_word)
+
+
+def _outside(scope: Scope, part: Part) -> str:
+    if part.TYPE not in scope.types or part.TYPE in NEVER:
+        return "it is of another type"
+    if not scope.from_ms <= part.start_ms < scope.to_ms:
+        return "it is about another period"
+    return "" if part.GROUP in scope.groups else f"the field group {part.GROUP} is not granted"
+
+
+def escrow_place(parts: Collection[Part], places: Places) -> tuple[str, str] | None:
+    """The area and month whose escrow keys a record goes to: of a trade the buyer's area. None if it is unknown."""
+    for part in parts:
+        area = places.area_of_point(part.buyer_point, part.start_ms) if isinstance(part, TradePoints) else None
+        for known in (area, *sorted(_areas_named(part))):
+            if known is not None:
+                return known, month_of(part.start_ms)
+    for part in parts:
+        areas = {area for party in parties_in(part) if (area := places.area_of(party, part.start_ms))}
+        if areas:
+            return min(areas), month_of(part.start_ms)
+    return None
+
+
+def month_start(period: str) -> int:
+    """The first moment of a month, UTC ms."""
+    year, month = map(int, period.split("-"))
+    return to_ms(datetime(year, month, 1, tzinfo=UTC))
+
+
+def next_month(period: str) -> str:
+    """The month after."""
+    year, month = map(int, period.split("-"))
+    return f"{year + month // 12:04d}-{month % 12 + 1:02d}"
 
 
 def month_of(start_ms: int) -> str:

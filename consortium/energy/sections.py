@@ -10,7 +10,17 @@ from typing import Any
 
 from consortium.energy.metering import READING, describe, read_payload
 from consortium.energy.opened import Opened
-from consortium.energy.payloads import access, contracts, erasure, market, metering, money, settlement  # noqa: F401  # register
+from consortium.energy.payloads import (  # noqa: F401  # they register
+    access,
+    contracts,
+    disclosures,
+    erasure,
+    keys,
+    market,
+    metering,
+    money,
+    settlement,
+)
 from consortium.energy.payloads.base import KINDS, Part, read_part
 from consortium.energy.payloads.contracts import ContractFrame
 from consortium.energy.payloads.metering import MeterReading

@@ -14,6 +14,7 @@ from consortium.crypto import signing
 from consortium.crypto.hashing import sha256
 from consortium.crypto.merkle import leaf_hash, root_of
 from consortium.errors import Malformed
+from consortium.ledger.recovery import opening
 from consortium.model.batches import (
     BATCH_CONTEXT,
     MAX_BATCH_BYTES,
@@ -25,6 +26,7 @@ from consortium.model.batches import (
 )
 from consortium.model.blocks import KeptBatch, LogEntry
 from consortium.model.members import Membership
+from consortium.model.public import Recovery
 from consortium.model.records import Header, parse_header
 from consortium.model.verdicts import EVIDENCE_NEEDED, BatchRefusal, RecordRefusal
 
@@ -46,7 +48,10 @@ class OpenedRecord:
 
 @dataclass(frozen=True, slots=True)
 class OpenedBatch:
-    """A batch that the ledger can judge: either `refusal` is set, or `head` and `records` are."""
+    """A batch that the ledger can judge: either `refusal` is set, or `head` and `records` are.
+
+    `recovery` is the agreement by which it opens the next epoch; None for every other batch.
+    """
 
     member: str
     sequence: int
@@ -58,6 +63,7 @@ class OpenedBatch:
     signature: bytes = b""
     records: tuple[OpenedRecord, ...] = ()
     raw: bytes = b""
+    recovery: Recovery | None = None
 
     def ids(self) -> list[bytes]:
         """The ids that the ledger's state must be asked for."""
@@ -75,13 +81,14 @@ def open_entry(membership: Membership, entry: LogEntry) -> OpenedBatch:
         return _refused(entry, BatchRefusal.MALFORMED)
     headers = [record.header for record in wire.records]
     leaves = [leaf_hash(header) for header in headers]
-    refusal = _judge(membership, entry, head, wire.head, wire.signature, leaves)
+    recovery = opening(membership, head, headers)
+    refusal = _judge(membership, entry, head, wire.head, wire.signature, leaves, recovery)
     if refusal is not None:
         return _refused(entry, refusal)
     records = tuple(
         _open_record(head, record.header, leaf, record) for record, leaf in zip(wire.records, leaves, strict=True)
     )
-    return _good(entry, head, wire.head, wire.signature, records)
+    return _good(entry, head, wire.head, wire.signature, records, recovery)
 
 
 def reopen(membership: Membership, kept: KeptBatch) -> OpenedBatch:
@@ -99,11 +106,12 @@ def reopen(membership: Membership, kept: KeptBatch) -> OpenedBatch:
     except Malformed:
         return _refused(entry, BatchRefusal.MALFORMED)
     leaves = [leaf_hash(header) for header in kept.headers]
-    refusal = _judge(membership, entry, head, kept.head, kept.signature, leaves)
+    recovery = opening(membership, head, kept.headers)
+    refusal = _judge(membership, entry, head, kept.head, kept.signature, leaves, recovery)
     if refusal is not None:
         return _refused(entry, refusal)
     records = _reopen_records(head, kept.headers, leaves, kept.evidence)
-    return _good(entry, head, kept.head, kept.signature, records)
+    return _good(entry, head, kept.head, kept.signature, records, recovery)
 
 
 def _reopen_records(
@@ -128,12 +136,15 @@ def _judge(
     head_bytes: bytes,
     signature: bytes,
     leaves: Sequence[bytes],
+    recovery: Recovery | None,
 ) -> BatchRefusal | None:
     member = membership.member(entry.member)
     if member is None:
         return BatchRefusal.UNKNOWN_MEMBER
-    place = (head.network, head.channel, head.epoch, head.member, head.sequence)
-    if place != (membership.network, membership.channel, membership.epoch, entry.member, entry.sequence):
+    place = (head.network, head.channel, head.member, head.sequence)
+    if place != (membership.network, membership.channel, entry.member, entry.sequence):
+        return BatchRefusal.MISPLACED
+    if head.epoch != membership.epoch and recovery is None:
         return BatchRefusal.MISPLACED
     if not signing.verify(BATCH_CONTEXT + head_bytes, signature, member.keys.signing):
         return BatchRefusal.BAD_SIGNATURE
@@ -149,12 +160,28 @@ def _refused(entry: LogEntry, refusal: BatchRefusal) -> OpenedBatch:
 
 
 def _good(
-    entry: LogEntry, head: BatchHead, head_bytes: bytes, signature: bytes, records: tuple[OpenedRecord, ...]
+    entry: LogEntry,
+    head: BatchHead,
+    head_bytes: bytes,
+    signature: bytes,
+    records: tuple[OpenedRecord, ...],
+    recovery: Recovery | None,
 ) -> OpenedBatch:
     # Without it evidence could be changed afterwards: nothing else that is signed or chained covers a bad ciphertext.
     evidence = b"".join(sha256(kept) for r in records if r.fault and (kept := evidence_of(r, r.fault)))
     digest = sha256(head_bytes + signature + evidence)
-    return OpenedBatch(entry.member, entry.sequence, entry.position, digest, None, head, head_bytes, signature, records)
+    return OpenedBatch(
+        entry.member,
+        entry.sequence,
+        entry.position,
+        digest,
+        None,
+        head,
+        head_bytes,
+        signature,
+        records,
+        recovery=recovery,
+    )
 
 
 def _open_record(head: BatchHead, header_bytes: bytes, leaf: bytes, wire: WireRecord | None) -> OpenedRecord:

@@ -14,6 +14,7 @@ from consortium.errors import DefectError, Tampering
 from consortium.ledger.admission import OpenedBatch, OpenedRecord, evidence_of
 from consortium.ledger.governance.state import Governance
 from consortium.ledger.governance.step import step
+from consortium.ledger.recovery import reopened
 from consortium.ledger.state import LedgerState, MemberState, ledger_time
 from consortium.model.blocks import AcceptedRecord, Block, KeptBatch, RejectedRecord
 from consortium.model.records import PUBLIC_KINDS, Accepted, Rejected
@@ -39,6 +40,8 @@ def transition(state: LedgerState, batch: OpenedBatch, taken: Collection[bytes])
     the batch is not the member's next, or does not come after the last position: entries were taken out of the log,
     put in, or changed.
     """
+    if batch.recovery is not None:
+        state = reopened(state, batch.recovery)
     _check_place(state, batch)
     height = state.height + 1
     members = _members_after(state, batch)
@@ -49,7 +52,7 @@ def transition(state: LedgerState, batch: OpenedBatch, taken: Collection[bytes])
     block = Block(
         height=height,
         previous=state.digest,
-        epoch=state.genesis.epoch,
+        epoch=state.governance.epoch,
         position=batch.position,
         member=batch.member,
         sequence=batch.sequence,

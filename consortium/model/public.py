@@ -106,7 +106,30 @@ class EscrowKey(Body):
     shares: Annotated[tuple[EscrowShare, ...], Field(min_length=2, max_length=64)]
 
 
-BODIES: dict[str, type[Body]] = {body.KIND: body for body in (Proposal, Ballot, Tombstone, Acknowledgement, EscrowKey)}
+class RecoverySignature(BaseModel):
+    """A member's word that it agrees: Ed25519 by its batch key over `consortium.ledger.recovery.statement`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, ser_json_bytes="hex", val_json_bytes="hex")
+    member: Word
+    signature: Annotated[bytes, Field(min_length=64, max_length=64)]
+
+
+class Recovery(Body):
+    """The members go on in epoch `epoch`, in a new log, from the block at `height` whose digest is `block`.
+
+    It stands first in each member's first batch of the epoch, and nowhere else.
+    """
+
+    KIND: ClassVar[str] = "recovery"
+    epoch: Annotated[int, Field(ge=2, lt=1 << 32)]
+    height: Annotated[int, Field(ge=0)]
+    block: Key
+    signatures: Annotated[tuple[RecoverySignature, ...], Field(min_length=1, max_length=64)]
+
+
+_KINDS: tuple[type[Body], ...] = (Proposal, Ballot, Tombstone, Acknowledgement, EscrowKey, Recovery)
+BODIES: dict[str, type[Body]] = {body.KIND: body for body in _KINDS}
+"""The bodies by their kind."""
 
 
 def parse_body(kind: str, data: bytes) -> Body:

@@ -18,7 +18,7 @@ from consortium.model.names import Party
 
 HEADER_VERSION = 1
 SEALED = "sealed"
-PUBLIC_KINDS = frozenset({"proposal", "ballot", "tombstone", "acknowledgement", "escrow-key"})
+PUBLIC_KINDS = frozenset({"proposal", "ballot", "tombstone", "acknowledgement", "escrow-key", "recovery"})
 """Records that everybody reads: their content is the header's body (`consortium.model.public`), nothing is sealed."""
 HINT_BYTES = 16
 DIGEST_BYTES = 32

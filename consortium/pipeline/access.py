@@ -7,12 +7,24 @@ caller about their own role and nothing about what exists. What concerns one rec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from consortium.energy.contracts.terms import MarketTerms
-from consortium.energy.field_groups import GROUPS, TYPES
+from consortium.energy.field_groups import GROUPS, IDENTITY, TYPES
 from consortium.errors import Forbidden
-from consortium.model.names import Party
+from consortium.pipeline.asking import (
+    DELEGATE,
+    GRANT,
+    GRID_OPERATOR,
+    MARKET_OPERATOR,
+    PARTY,
+    Delegations,
+    NoDelegations,
+    is_delegate,
+    own_party,
+    party_of,
+    principal_of,
+    relation_of,
+)
 from consortium.policy.engine import Decision, PolicyEngine
 from consortium.policy.requests import (
     AccessRequest,
@@ -20,15 +32,25 @@ from consortium.policy.requests import (
     Context,
     MarketResource,
     NodeResource,
-    Principal,
     RecordResource,
 )
 from consortium.ports.callers import Caller
 
+__all__ = [
+    "DELEGATE",
+    "GRANT",
+    "GRID_OPERATOR",
+    "MARKET_OPERATOR",
+    "PARTY",
+    "Access",
+    "Delegations",
+    "NoDelegations",
+    "is_delegate",
+    "party_of",
+    "principal_of",
+]
 MAX_REMEMBERED = 4096
 MINUTE_MS = 60_000
-PARTY, DELEGATE, GRANT = "party", "delegate", "grant"
-GRID_OPERATOR, MARKET_OPERATOR = "grid-operator", "market-operator"
 _DOINGS = {
     Action.READ_GOVERNANCE: "see proposals and votes",
     Action.PROPOSE: "propose this",
@@ -42,50 +64,6 @@ _DOINGS = {
     Action.RELEASE_ESCROW: "release a share",
     Action.EXPLAIN_POLICY: "ask about decisions",
 }
-
-
-class Delegations(Protocol):
-    """What users let others read: a pure lookup in memory, asked for every record type of a page."""
-
-    def groups(self, caller: Caller, type: str, start_ms: int) -> frozenset[str]:
-        """The field groups of records of `type`, about the time `start_ms`, that `caller.behalf` lets the caller read
-        by delegations that are in force now; none if there is none.
-        """
-        ...
-
-    def any(self, caller: Caller) -> bool:
-        """Whether `caller.behalf` lets the caller read anything now."""
-        ...
-
-
-class NoDelegations:
-    """Nobody lets anybody read."""
-
-    def groups(self, caller: Caller, type: str, start_ms: int) -> frozenset[str]:
-        """None."""
-        return frozenset()
-
-    def any(self, caller: Caller) -> bool:
-        """No."""
-        return False
-
-
-def party_of(caller: Caller) -> Party:
-    """The party in whose name a caller reads: whom they read for, else a user for itself, all others for their member.
-
-    That a caller names somebody gives them nothing: what they may read of that party the policies say.
-    """
-    return caller.behalf if caller.behalf is not None else _own_party(caller)
-
-
-def is_delegate(caller: Caller) -> bool:
-    """Whether the caller reads for somebody else."""
-    return caller.behalf is not None and caller.behalf != _own_party(caller)
-
-
-def principal_of(caller: Caller) -> Principal:
-    """The caller in the policies' words."""
-    return Principal(caller.kind, str(Party(caller.member, caller.name)), caller.member, caller.duties)
 
 
 class Access:
@@ -142,7 +120,7 @@ class Access:
         delegations cover at that time; `anywhen` leaves that out. An answer is remembered for a minute of the ledger's
         time.
         """
-        relation = relation or _relation(caller)
+        relation = relation or relation_of(caller)
         covered = GROUPS
         if relation == DELEGATE and not anywhen:
             covered = self._delegations.groups(caller, type, start_ms)
@@ -159,8 +137,8 @@ class Access:
                 raise Forbidden(f"your role does not let you {what} here")
 
     def require_any(self, caller: Caller, type: str) -> None:
-        """Whether the caller's role opens anything of a type. Raises `Forbidden`."""
-        if not self._decided(caller, type, _relation(caller)):
+        """Whether the caller's role opens any section of a type. Raises `Forbidden`."""
+        if not self._decided(caller, type, relation_of(caller)) - {IDENTITY}:
             raise Forbidden("your role does not let you read such records here")
 
     def decisions(self, caller: Caller, type: str, relation: str = PARTY) -> dict[str, Decision]:
@@ -192,15 +170,18 @@ class Access:
         return now - now % MINUTE_MS
 
     def may_have_receipt(self, caller: Caller, author: str, *, own: bool) -> bool:
-        """Whether the caller may have a record's receipt; `own` says that their party holds a key to it."""
-        relations = frozenset({DELEGATE}) if own and is_delegate(caller) and self._delegations.any(caller) else frozenset()
-        readers = frozenset({str(party_of(caller))}) if own and not is_delegate(caller) else frozenset[str]()
+        """Whether the caller may have a record's receipt; `own` says that their party holds a key to it, and for a
+        delegate that a delegation covers it.
+        """
+        delegated = own and is_delegate(caller)
+        readers = frozenset({str(party_of(caller))}) if own and not delegated else frozenset[str]()
+        relations = frozenset({DELEGATE}) if delegated else frozenset[str]()
         resource = RecordResource(self._member, author, readers, relations=relations)
         return self._decide(AccessRequest(principal_of(caller), Action.READ_RECEIPT, resource)).allowed
 
     def require_type(self, caller: Caller, type: str) -> None:
         """Whether the caller's role may submit this type at all, in their own name. Raises `Forbidden`."""
-        self.require_submit(caller, type, str(_own_party(caller)))
+        self.require_submit(caller, type, str(own_party(caller)))
 
     def require_submit(self, caller: Caller, type: str, actor: str) -> None:
         """Whether the caller may submit it in the name of `actor`, a party of this node. Raises `Forbidden`.
@@ -269,11 +250,3 @@ class Access:
         decision = self._engine.decide(request)
         self.errors += decision.errors
         return decision
-
-
-def _relation(caller: Caller) -> str:
-    return DELEGATE if is_delegate(caller) else PARTY
-
-
-def _own_party(caller: Caller) -> Party:
-    return Party(caller.member, caller.name if caller.kind == "user" else "")

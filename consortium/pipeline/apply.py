@@ -18,7 +18,7 @@ from consortium.errors import StoreUnavailable, Tampering
 from consortium.ledger.admission import OpenedBatch, open_entry, reopen
 from consortium.ledger.state import LedgerState
 from consortium.ledger.transition import Transition, transition
-from consortium.model.blocks import KeptBlock
+from consortium.model.blocks import KeptBlock, LogEntry
 from consortium.ports.ledger import LedgerStore
 from consortium.ports.log import Appended, LogEvent, OrderingLog, Overwritten, Removed
 from consortium.ports.party import HeldRecord, MissingRecord
@@ -100,7 +100,7 @@ class Applier:
     async def _handle(self, event: LogEvent) -> bool:
         match event:
             case Appended(entry):
-                await self._apply(open_entry(self.state.governance, entry))
+                await self.apply_entry(entry)
             case Overwritten(member, sequence, position):
                 raise Tampering(f"batch {sequence} of {member} was overwritten at position {position}")
             case Removed(member, sequence, position):
@@ -108,6 +108,10 @@ class Applier:
             case _:
                 return False
         return True
+
+    async def apply_entry(self, entry: LogEntry) -> None:
+        """Apply an entry of the log."""
+        await self._apply(open_entry(self.state.governance, entry))
 
     async def apply_kept(self, kept: KeptBlock) -> None:
         """Apply a block that another member kept (catch-up).
@@ -154,8 +158,8 @@ class Applier:
         for accepted in step.accepted:
             verdict = accepted.verdict
             record = opened.records[verdict.item]
-            if record.header is None:
-                continue
+            if record.header is None or step.state.governance.erased_by(verdict.id, opened.member) is not None:
+                continue  # what is to be erased by now is not kept at all
             slots = _slots(keys, verdict.id, record.header.slots())
             if not slots:
                 continue

@@ -97,7 +97,7 @@ class Explainer:
         tag = self._opener.tag(party_of(asked))
         stored = await self._ledger.record(record_id)
         index = stored.verdict.index if stored is not None and isinstance(stored.verdict, Accepted) else -1
-        kind = (await self._party.kinds([index], [tag])).get(index)
+        kind = (await self._party.kinds_of([index], [tag])).get(index)
         found = self._access.decisions(asked, kind.type if kind and kind.type in TYPES else "") if kind else {}
         allowed = [group for group, decision in found.items() if decision.allowed]
         return {

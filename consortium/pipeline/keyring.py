@@ -67,4 +67,4 @@ def pairs_with(membership: Membership, custody: KeyCustody, name: str) -> list[P
 
 def hint_keys(membership: Membership, custody: KeyCustody) -> Callable[[str], Sequence[bytes]]:
     """By author: the keys by which this member recognises what the author addressed to it; nothing for a stranger."""
-    return lambda name: [pair.hint for pair in pairs_with(membership, custody, name)]
+    return lambda name: [hint for public in membership.encryption_keys(name) for hint in custody.hints(public)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from consortium.crypto.hints import my_slots
 from consortium.crypto.padding import pad
 from consortium.crypto.sealing import Wrap, open_section, open_wrap, party_tag, pick_wraps
 from consortium.energy.field_groups import WHOLE, Permitted
@@ -13,7 +12,7 @@ from consortium.errors import CommitmentMismatch, Malformed, NotFound
 from consortium.model.members import Membership
 from consortium.model.names import Party
 from consortium.model.records import DraftSection, Header, parse_header
-from consortium.pipeline.keyring import pairs_with
+from consortium.pipeline.rewraps import fitting_pair, kept_wraps
 from consortium.ports.keys import KeyCustody
 from consortium.ports.party import HeldRecord
 
@@ -22,12 +21,14 @@ from consortium.ports.party import HeldRecord
 class OpenedPayload:
     """A record as one party sees it: `sections` has None where the party may not read.
 
-    `tags` are those of all parties of this node that hold a key to any of it.
+    `tags` are those of all parties of this node that hold a key to any of it. `sealed` is what a user who keeps their
+    own key gets instead: a wrap that only they can open.
     """
 
     header: Header
     sections: tuple[bytes | None, ...]
     tags: tuple[bytes, ...] = ()
+    sealed: Wrap | None = None
 
 
 class Opener:
@@ -43,28 +44,22 @@ class Opener:
 
     def wraps(self, held: HeldRecord, header: Header) -> tuple[tuple[Wrap, ...], CommitmentMismatch | None]:
         """The wraps that are addressed to this node and open, and what is wrong with one that does not."""
-        pair = self._pair(header)
+        if held.rewraps:
+            kept, wrong = kept_wraps(self._custody, held, header)
+            return tuple(kept), wrong
+        pair = fitting_pair(self._membership, self._custody, header)
         try:
             wraps = pick_wraps(header, held.wraps, held.slots)
         except Malformed:
             return (), CommitmentMismatch(header.author, header.id.hex(), 0)
         opened: list[Wrap] = []
-        wrong: CommitmentMismatch | None = None
+        wrong = None
         for wrap in wraps:
             try:
                 opened.append(open_wrap(header, wrap, pair))
             except CommitmentMismatch as error:
                 wrong = error
         return tuple(opened), wrong
-
-    def _pair(self, header: Header) -> bytes:
-        """The key that the author's and our keys of that time share; the hints tell which."""
-        found = pairs_with(self._membership, self._custody, header.author)
-        if not found:
-            raise Malformed("a held record has an author outside the consortium")
-        slots = header.slots()
-        fitting = (p for p in found if my_slots(p.hint, header.id, slots)) if len(found) > 1 else iter(found)
-        return next(fitting, found[0]).pair
 
     def blinded_readers(self, wraps: tuple[Wrap, ...]) -> tuple[bytes, ...]:
         """The blinded tags of those wraps' parties."""
@@ -79,7 +74,9 @@ class Opener:
         dropped at once.
         """
         opened = (
-            None if key is None or not permitted.opens(number) else open_section(header, number, held.bodies[number], key)
+            open_section(header, number, held.bodies[number], key)
+            if key is not None and permitted.opens(number)
+            else None
             for number, key in enumerate(wrap.keys)
         )
         return tuple(text if text is None or permitted.keeps(text) else None for text in opened)
@@ -91,11 +88,13 @@ class Opener:
         header = parse_header(held.header_bytes)
         tag = party_tag(party)
         wraps, _ = self.wraps(held, header)
-        for wrap in wraps:
-            if wrap.tag == tag:
-                sections = self.open_sections(held, header, wrap, permitted)
-                return OpenedPayload(header, sections, tuple(wrap.tag for wrap in wraps))
-        raise NotFound("no such record")
+        # Of a user who keeps their own key and gave a mandate there are two: one that the node opens, and one for them.
+        own = sorted((wrap for wrap in wraps if wrap.tag == tag), key=lambda wrap: wrap.sealed_keys is not None)
+        if not own:
+            raise NotFound("no such record")
+        sections = self.open_sections(held, header, own[0], permitted)
+        sealed = own[-1] if own[-1].sealed_keys is not None else None
+        return OpenedPayload(header, sections, tuple(wrap.tag for wrap in wraps), sealed)
 
     def open_all(self, held: HeldRecord) -> OpenedPayload:
         """The record as the node sees it: every section that any of its parties may read.
@@ -122,9 +121,10 @@ class Opener:
         A section that no party of this node may read is compared by its padded size: more of it nobody here can see.
         """
         opened = self.open_all(held)
-        if len(opened.sections) != len(sections):
+        added = opened.sections[len(sections) :]  # sealing may have added the section `escrow`, which is not ours to read
+        if len(opened.sections) < len(sections) or added not in ((), (None,)):
             return False
         return all(
             section.plaintext == plaintext if plaintext is not None else len(pad(section.plaintext)) == seal.size_class
-            for plaintext, section, seal in zip(opened.sections, sections, opened.header.sections, strict=True)
+            for plaintext, section, seal in zip(opened.sections, sections, opened.header.sections, strict=False)
         )

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from consortium.crypto.merkle import leaf_hash, root_of
 from consortium.errors import ConfigurationError, LogUnavailable, StoreUnavailable, Tampering
 from consortium.model.batches import BATCH_CONTEXT, MAX_BATCH_BYTES, MAX_BATCH_RECORDS, BatchHead, encode_batch
-from consortium.model.members import Genesis
+from consortium.model.members import Membership
 from consortium.model.records import Applied, Ordered, SealedRecord
 from consortium.ports.clock import Clock
 from consortium.ports.keys import KeyCustody
@@ -90,7 +90,7 @@ class Orderer:
 
     def __init__(
         self,
-        genesis: Genesis,
+        membership: Membership,
         member: str,
         log: OrderingLog,
         store: LedgerStore,
@@ -99,7 +99,7 @@ class Orderer:
         *,
         heartbeat_s: float,
     ) -> None:
-        self._genesis = genesis
+        self._membership = membership
         self._member = member
         self._log = log
         self._store = store
@@ -263,9 +263,9 @@ class Orderer:
     def _batch(self, sequence: int, records: list[SealedRecord]) -> bytes:
         created = max([self._clock.now_ms(), *(r.header.created_ms for r in records)])
         head = BatchHead(
-            self._genesis.network,
-            self._genesis.channel,
-            self._genesis.epoch,
+            self._membership.network,
+            self._membership.channel,
+            self._membership.epoch,
             self._member,
             sequence,
             created,

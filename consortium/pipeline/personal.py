@@ -63,6 +63,7 @@ class Personal:
 
     async def contracts(self, caller: Caller, at_ms: int | None, after: int, limit: int) -> Page:
         """The caller's contracts in the order of their proposals."""
+        self._access.require_groups(caller, needs.CONTRACTS, "see contracts")
         found, last = await self._portfolio.page(caller, "contract", Wanted(after=after), limit)
         steps = await self._portfolio.own(caller, Wanted(("contract-step",))) if found else []
         rows = [words for record in found if (words := self._contract(record, steps, at_ms)) is not None]
@@ -87,6 +88,7 @@ class Personal:
 
     async def orders(self, caller: Caller, wanted: Wanted, limit: int) -> Page:
         """The caller's orders of a period of sessions, with what became of each."""
+        self._access.require_groups(caller, needs.ORDERS, "see orders")
         found, last = await self._portfolio.page(caller, "order", wanted, limit)
         starts = [order.start_ms for record in found if (order := record.part(Order)) is not None]
         if not starts:

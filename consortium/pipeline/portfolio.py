@@ -64,6 +64,10 @@ class Portfolio:
         self._rights = Rights(access, opener, showing)
         self._chains: OrderedDict[tuple[Caller, str], Chain] = OrderedDict()
 
+    def forget(self) -> None:
+        """Something was erased: chains are followed anew."""
+        self._chains.clear()
+
     async def own(self, caller: Caller, wanted: Wanted) -> list[Opened]:
         """All records of the caller's party that are wanted, in the ledger's order, with the sections that the caller
         may see.
@@ -143,7 +147,7 @@ class Portfolio:
         if not rows:
             return []
         tag = self._opener.tag(party_of(caller))
-        kinds = await self._party.kinds([held.index for held in rows], [tag])
+        kinds = await self._party.kinds_of([held.index for held in rows], [tag])
         wanted = {index: kind for index, kind in kinds.items() if not types or kind.type in types}
         return self._rights.open_all(caller, rows, wanted)
 

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from consortium.crypto.sealing import Wrap
 from consortium.energy.field_groups import Permitted, without_names
 from consortium.energy.metering import to_rfc3339
 from consortium.energy.sections import in_words
 from consortium.errors import CommitmentMismatch, Malformed, NotFound
-from consortium.model.records import PUBLIC_KINDS, Accepted
-from consortium.pipeline.access import Access, party_of
+from consortium.model.records import PUBLIC_KINDS, SEALED, Accepted
+from consortium.pipeline.access import Access, is_delegate, party_of
 from consortium.pipeline.opening import OpenedPayload, Opener
 from consortium.pipeline.rights import Rights
 from consortium.pipeline.showing import Showing
@@ -71,6 +72,17 @@ class Reader:
         await self._rights.show(caller, [(held, opened, permitted)])
         return record
 
+    async def sealed(self, caller: Caller, record_id: bytes) -> tuple[HeldRecord, Wrap]:
+        """A record as it is held, and the wrap that only the user's own key opens. Raises `NotFound`, also for all
+        others, and where there is no such wrap.
+        """
+        if caller.kind != "user" or caller.behalf is not None:
+            raise NotFound("no such record")
+        held, opened, _ = await self._open(caller, record_id)
+        if opened.sealed is None:
+            raise NotFound("no such record")
+        return held, opened.sealed
+
     async def opened(self, caller: Caller, record_id: bytes) -> tuple[HeldRecord, OpenedPayload]:
         """One record as it is held, and of its sections those that the caller may see. Raises as `get`."""
         held, opened, permitted = await self._open(caller, record_id)
@@ -83,7 +95,7 @@ class Reader:
         # What is asked of the store is the same for a refusal and an absence: so is the time it takes.
         stored = await self._ledger.record(record_id)
         held = await self._party.held(record_id, [tag])
-        kinds = await self._party.kinds([_index_of(stored)], [tag])
+        kinds = await self._party.kinds_of([_index_of(stored)], [tag])
         permitted = self._rights.of(caller, kinds.get(_index_of(stored), Kind("", 0)))
         if held is None or not permitted.groups:
             raise NotFound("no such record")
@@ -104,7 +116,7 @@ class Reader:
         rows = await self._party.find(
             [tag], type=query.type, from_ms=query.from_ms, to_ms=query.to_ms, after=query.after, limit=limit
         )
-        kinds = await self._party.kinds([held.index for held in rows], [tag])
+        kinds = await self._party.kinds_of([held.index for held in rows], [tag])
         found = await self._readable_ones(caller, rows, kinds)
         return found, rows[-1].index if len(rows) == limit else None
 
@@ -112,7 +124,7 @@ class Reader:
         self, caller: Caller, rows: Sequence[HeldRecord], kinds: Mapping[int, Kind]
     ) -> Sequence[ReadableRecord]:
         found, own = [], str(party_of(caller))
-        shown = self._rights.open_all(caller, rows, kinds)
+        shown = self._rights.open_all(caller, rows, kinds, sealed=caller.kind == "user" and caller.behalf is None)
         for one in shown:
             try:
                 found.append(_readable(*one, own))
@@ -132,7 +144,7 @@ class Reader:
     async def accepted(self, caller: Caller, record_id: bytes) -> tuple[Accepted, bytes]:
         """An accepted record's place and header bytes, for a receipt. Raises `NotFound`."""
         stored = await self._ledger.record(record_id)
-        own = await self._party.is_reader(record_id, [self._opener.tag(party_of(caller))])
+        own = await self._is_readers(caller, record_id, _index_of(stored))
         author = stored.header.author if stored else ""
         if stored is not None and stored.header.kind in PUBLIC_KINDS:
             self._access.require_header(caller)  # everybody may read it, and so have the proof of it
@@ -142,6 +154,14 @@ class Reader:
             raise NotFound("no such record")
         return stored.verdict, stored.header_bytes
 
+    async def _is_readers(self, caller: Caller, record_id: bytes, index: int) -> bool:
+        """Whether the caller's party may open the record; of a delegate, whether they may see any of it."""
+        tag = self._opener.tag(party_of(caller))
+        if not is_delegate(caller):
+            return await self._party.is_reader(record_id, [tag])
+        kind = (await self._party.kinds_of([index], [tag])).get(index)
+        return kind is not None and bool(self._rights.of(caller, kind).groups)
+
 
 def _index_of(stored: StoredRecord | None) -> int:
     return stored.verdict.index if stored and isinstance(stored.verdict, Accepted) else _NOWHERE
@@ -150,6 +170,9 @@ def _index_of(stored: StoredRecord | None) -> int:
 def _readable(held: HeldRecord, opened: OpenedPayload, permitted: Permitted, own: str) -> ReadableRecord:
     header = opened.header
     plaintexts = [text for text in opened.sections if text is not None]
+    if not plaintexts and opened.sealed is not None:
+        # Only the user's own key opens it: GET .../sealed has what that takes.
+        return ReadableRecord(held.id, SEALED, header.author, to_rfc3339(header.created_ms), held.index, {})
     if not plaintexts:
         raise NotFound("no such record")  # a wrap without any key, or none that the caller's role may use
     try:

@@ -32,9 +32,11 @@ class Rights:
         """What the caller may see of a record of that type and time."""
         return Permitted(kind.type, self._access.groups(caller, kind.type, start_ms=kind.start_ms))
 
-    def open_all(self, caller: Caller, rows: Sequence[HeldRecord], kinds: Mapping[int, Kind]) -> list[Shown]:
+    def open_all(
+        self, caller: Caller, rows: Sequence[HeldRecord], kinds: Mapping[int, Kind], *, sealed: bool = False
+    ) -> list[Shown]:
         """What the caller may see of these records. Left out is what they may see nothing of, and what its author
-        sealed wrongly.
+        sealed wrongly; without `sealed` also what only the caller's own key opens.
         """
         party: Party = party_of(caller)
         found = []
@@ -47,12 +49,13 @@ class Rights:
                 opened = self._opener.open_for(held, party, permitted)
             except (CommitmentMismatch, NotFound):
                 continue
-            if any(text is not None for text in opened.sections):
+            if any(text is not None for text in opened.sections) or (sealed and opened.sealed is not None):
                 found.append((held, opened, permitted))
         return found
 
     async def show(self, caller: Caller, shown: Sequence[Shown]) -> None:
         """Returns when what was opened may leave. Raises as `Showing.show`."""
+        shown = [one for one in shown if any(text is not None for text in one[1].sections)]
         if shown and self._showing.noted(caller):
             await self._showing.show(caller, [_seen(*one) for one in shown])
 
@@ -66,4 +69,4 @@ def _seen(held: HeldRecord, opened: OpenedPayload, permitted: Permitted) -> Seen
     if permitted.names:
         groups |= {IDENTITY}
     start_ms = parts[0].start_ms if parts else 0
-    return Seen(held.id, permitted.type, groups, opened.tags, users_in(parts), start_ms)
+    return Seen(held.id, permitted.type, groups, opened.tags, users_in(parts), start_ms, tuple(parts))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from consortium.crypto.sealing import party_tag
 from consortium.model.names import Party
@@ -15,12 +16,14 @@ from consortium.pipeline.release import Released, Releases
 from consortium.ports.callers import Caller
 
 Users = Callable[[], Awaitable[Sequence[str]]]
+Concerned = Callable[[Sequence[Any]], frozenset[Party]]
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A record that was opened for a caller: the field groups of it, the tags of all parties of this node that hold a
-    key to it, the users whom the opened sections name, and the start of its period (UTC ms).
+    key to it, the users whom the opened sections name, the start of its period (UTC ms), and the sections themselves,
+    in which others may be meant without being named.
     """
 
     id: bytes
@@ -29,12 +32,18 @@ class Seen:
     tags: tuple[bytes, ...]
     users: tuple[Party, ...]
     start_ms: int = 0
+    parts: tuple[Any, ...] = ()
 
 
 class Showing:
-    """Notes what is shown to this member's callers. `users` are the names of the member's own users."""
+    """Notes what is shown to this member's callers. `users` are the names of the member's own users, `concerned` says
+    whom opened sections are about without naming them.
+    """
 
-    def __init__(self, releases: Releases, member: str, users: Users) -> None:
+    def __init__(
+        self, releases: Releases, member: str, users: Users, concerned: Concerned = lambda parts: frozenset()
+    ) -> None:
+        self._concerned = concerned
         self._releases = releases
         self._member = member
         self._users = users
@@ -57,7 +66,7 @@ class Showing:
         """A record is about those whom it names, and about this node's users who are party to it whether or not the
         sections that were opened name them.
         """
-        mine = {self._by_tag[tag] for tag in seen.tags if tag in self._by_tag}
+        mine = {self._by_tag[tag] for tag in seen.tags if tag in self._by_tag} | self._concerned(seen.parts)
         return Released(seen.id, seen.type, seen.groups, tuple(sorted(mine | set(seen.users))), start_ms=seen.start_ms)
 
     async def _learn(self, tags: set[bytes]) -> None:

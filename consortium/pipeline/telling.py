@@ -26,7 +26,7 @@ from consortium.ports.keys import KeyCustody
 
 MAX_AT_ONCE = 2000
 """Reads that one step gathers, and records that one step writes."""
-_READ, _RECORD = b"consortium/v1/read", b"consortium/v1/access"
+READ_CONTEXT, RECORD_CONTEXT = b"consortium/v1/read", b"consortium/v1/access"
 _TRIES = 3
 
 
@@ -80,11 +80,12 @@ class Teller:
         began = asyncio.get_running_loop().time()
         async with self._lock:
             tags = set(await self._store.subjects(MAX_AT_ONCE))
-            placed = await self._place(tags, (), strict=False) if tags else []
+            if tags:
+                await self._place(tags, (), strict=False)
             unwritten = await self._store.unwritten(MAX_AT_ONCE)
             started = self._start(unwritten)
         await self._finish(started, timeout_s, began)
-        return bool(placed) or len(unwritten) == MAX_AT_ONCE
+        return len(tags) == MAX_AT_ONCE or len(unwritten) == MAX_AT_ONCE
 
     def _require_running(self) -> None:
         if self._halted():
@@ -131,17 +132,17 @@ class Teller:
         for read in gathered(reads):
             access = read.access(tail.sequence + 1, tail.digest)
             tail = Tail(access.sequence, digest(access))
-            body = self._custody.seal_at_rest(_RECORD, access.plaintext())
+            body = self._custody.seal_at_rest(RECORD_CONTEXT, access.plaintext())
             id = self._chains.id(subject, access.sequence)
             records.append(Unwritten(id, tag, access.sequence, access.start_ms, body))
         return Step(tag, before, tail, tuple(records), tuple(told))
 
     def _noted(self, read: Read) -> Noted:
         tag = self._opener.tag(Party.parse(read.subject))
-        return Noted(tag, read.first_ms, self._custody.seal_at_rest(_READ, read.encoded()))
+        return Noted(tag, read.first_ms, self._custody.seal_at_rest(READ_CONTEXT, read.encoded()))
 
     def _read(self, noted: Noted) -> Read:
-        return Read.decoded(self._custody.open_at_rest(_READ, noted.body))
+        return Read.decoded(self._custody.open_at_rest(READ_CONTEXT, noted.body))
 
     # --- writing ---------------------------------------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class Teller:
         return started
 
     def _under_way(self, record: Unwritten) -> UnderWay:
-        access = read_part(self._custody.open_at_rest(_RECORD, record.body))
+        access = read_part(self._custody.open_at_rest(RECORD_CONTEXT, record.body))
         if not isinstance(access, Access):
             raise DefectError("what waits to be written is no access record")
         try:

@@ -93,6 +93,8 @@ class Writer:
         self._party = party
         self._witnessed = witnessed
         self._halted = halted
+        self.erased: Callable[[bytes], bool] = lambda record_id: False
+        """Whether a record of this member is to be erased: nobody can tell any more if another is the same."""
         self._under_way: dict[bytes, UnderWay] = {}
         self._own_tags = lru_cache(_REMEMBERED)(self._find_own_tags)
 
@@ -104,7 +106,7 @@ class Writer:
         if (known := self._known(draft)) is not None:
             return known
         readers = tuple([section.readers for section in draft.sections])
-        ticket = self._orderer.submit(self._sealer.seal(draft), Indexed(type, start_ms, self._own_tags(readers)))
+        ticket = self._orderer.submit(self._sealer.seal(draft, type), Indexed(type, start_ms, self._own_tags(readers)))
         return self._sent(draft, ticket)
 
     def publish(self, draft: PublicDraft) -> UnderWay:
@@ -181,6 +183,8 @@ class Writer:
         stored = await self._ledger.record(draft.id)
         conflict = IdConflict("this id was used for another record", hint="use a new id for another record")
         if stored is None or not isinstance(stored.verdict, Accepted) or stored.header.author != self._member:
+            raise conflict
+        if self.erased(draft.id):
             raise conflict
         if isinstance(draft, PublicDraft):
             same = (stored.header.kind, stored.header.body) == (draft.body.KIND, draft.body.encoded())

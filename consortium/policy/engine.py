@@ -41,8 +41,9 @@ class _EvaluationFailed(Exception):
 class PolicyEngine:
     """One policy set, parsed and validated.
 
-    `texts` are policy files by name, `schema` the schema's text; `rules` are the policies by id. Raises `ConfigurationError`, naming file and policy,
-    for what does not parse, does not fit the schema, or has no distinct `@id`.
+    `texts` are policy files by name, `schema` the schema's text; `rules` are the policies by id.
+    Raises `ConfigurationError`, naming file and policy, for what does not parse, does not fit the schema, or has no
+    distinct `@id`.
     """
 
     def __init__(self, schema: str, texts: Mapping[str, str], *, memo: int = 4096) -> None:

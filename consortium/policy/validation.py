@@ -27,9 +27,7 @@ class Rule:
     says: str
 
 
-def checked_policies(
-    schema: cedarpy.Schema, texts: Mapping[str, str]
-) -> tuple[cedarpy.PolicySet, Mapping[str, Rule]]:
+def checked_policies(schema: cedarpy.Schema, texts: Mapping[str, str]) -> tuple[cedarpy.PolicySet, Mapping[str, Rule]]:
     """All policies as one set, and by id what they are. Raises `ConfigurationError` that names the file, and the policy
     by its `@id`.
     """

@@ -17,7 +17,9 @@ class Account:
 
     `kind` is one of `KINDS`. `password_hash` is an Argon2id string or ''; `public_key` an Ed25519 key for signed
     challenges, or b''; `own_key` the X25519 key of a user who keeps their own, or b''; `duties` some of `DUTIES`.
-    Tokens from before `revoked_ms` (UTC) are void, whoever issued them.
+    Tokens from before `revoked_ms` (UTC) are void, whoever issued them. `mandate` names the record types that the
+    node's custodial key may open beside the user's own; `key_sequence` counts changes of `own_key`, the last one at
+    `key_ms` (UTC).
     """
 
     name: str
@@ -28,6 +30,9 @@ class Account:
     disabled: bool = False
     duties: frozenset[str] = frozenset()
     revoked_ms: int = 0
+    mandate: frozenset[str] = frozenset()
+    key_sequence: int = 0
+    key_ms: int = 0
 
 
 class AccountStore(Protocol):
@@ -51,6 +56,10 @@ class AccountStore(Protocol):
 
     async def all_accounts(self) -> Sequence[Account]:
         """Every account, sorted by name."""
+        ...
+
+    async def set_own_key(self, name: str, key: bytes, mandate: frozenset[str], now_ms: int) -> Account | None:
+        """The next own key of a user (b'': none), as the account is then; None if there is no such user."""
         ...
 
     async def users(self) -> Sequence[str]:

@@ -20,9 +20,9 @@ class State(IntEnum):
 class Claim:
     """What one holder disclosed of one record under one grant.
 
-    `grant` is the grant's blinded id, `sections` a bit per section, `sealed` the keys (waiting) or keys and ciphertexts
-    (open) sealed at rest; it is b"" where another holder's row has the same already. `at_ms` is the ledger's time of the
-    disclosure, `reason` why it was refused. `type` and `start_ms` are known once it is open.
+    `grant` is the grant's id, `sections` a bit per section, `sealed` the keys (waiting) or keys and ciphertexts
+    (open) sealed at rest; it is b"" where another holder's row has the same already. `at_ms` is the ledger's time of
+    the disclosure, `reason` why it was refused. `type` and `start_ms` are known once it is open.
     """
 
     grant: bytes
@@ -52,7 +52,7 @@ class DisclosureStore(Protocol):
     """Raises `StoreUnavailable` from every method while Postgres is away."""
 
     async def save_key(self, grant: bytes, sealed: bytes) -> bytes:
-        """Keep the private half of a grant's key, sealed at rest. If one is kept already that one stays, and is given."""
+        """Keep the private half of a grant's key, sealed at rest. One that is kept already stays, and is given."""
         ...
 
     async def key(self, grant: bytes) -> bytes | None:
@@ -60,7 +60,7 @@ class DisclosureStore(Protocol):
         ...
 
     async def keys(self) -> Sequence[bytes]:
-        """The (blinded) grants for which a key is kept, or anything was disclosed."""
+        """The grants for which a key is kept, or anything was disclosed."""
         ...
 
     async def mark(self) -> int:
@@ -68,8 +68,8 @@ class DisclosureStore(Protocol):
         ...
 
     async def add(self, claims: Sequence[Claim], mark: int) -> None:
-        """Keep what was disclosed and move the mark, in one transaction. Of one grant, record and holder the first claim
-        stands: one that is kept is not changed.
+        """Keep what was disclosed and move the mark, in one transaction. Of one grant, record and holder the first
+        claim stands: one that is kept is not changed.
         """
         ...
 
@@ -101,8 +101,8 @@ class DisclosureStore(Protocol):
         """Destroy a grant's key and all that was disclosed under it."""
         ...
 
-    async def forget(self, records: Collection[bytes]) -> None:
-        """Destroy what was disclosed of these records, under whatever grant: they are erased."""
+    async def public(self, kinds: Collection[str]) -> Sequence[Standing]:
+        """The ledger's public records of these kinds, in the order of the tree."""
         ...
 
     async def standing(self, records: Collection[bytes]) -> Mapping[bytes, Standing]:

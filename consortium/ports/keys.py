@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,12 +62,14 @@ class KeyCustody(Protocol):
         """`pair` for each own encryption key that is not destroyed, newest first."""
         ...
 
-    def blind(self, tag: bytes) -> bytes:
-        """A party's tag under the storage key in use, 16 bytes; deterministic."""
+    def hints(self, public: bytes) -> Sequence[bytes]:
+        """The hint keys shared with the holder of an X25519 public key, newest first, those of own keys that were
+        destroyed too: they recognise, and open nothing.
+        """
         ...
 
-    def blinds(self, tag: bytes) -> Sequence[bytes]:
-        """`blind` under each storage key, the one in use first: while a new one comes, what is written carries all."""
+    def blind(self, tag: bytes) -> bytes:
+        """A party's tag under a key that no rotation changes, 16 bytes; deterministic."""
         ...
 
     def derive_id(self, cause: bytes) -> bytes:
@@ -79,7 +81,7 @@ class KeyCustody(Protocol):
         ...
 
     def open_at_rest(self, context: bytes, sealed: bytes) -> bytes:
-        """The inverse. Raises `KeysUnavailable` if it was changed, or sealed in another context or under another key."""
+        """The inverse. Raises `KeysUnavailable` if it was changed, or sealed in another context or by another key."""
         ...
 
     def reseal_at_rest(self, context: bytes, sealed: bytes) -> bytes | None:
@@ -118,21 +120,19 @@ class KeyKeeper(Protocol):
         ...
 
     async def settle(self, keys: MemberKeys) -> None:
-        """Keep that these are in force."""
+        """Keep that these are in force; nothing is done where it is kept already."""
         ...
 
-    async def retire(self) -> None:
-        """Destroy all keys that were replaced."""
+    async def retire(self, others: Collection[bytes]) -> None:
+        """Destroy all keys that were replaced. What they shared with the X25519 public keys `others` is recognised as
+        before (`KeyCustody.hints`), and not opened.
+        """
         ...
 
     async def add_storage_key(self) -> None:
-        """A new key for what is kept at rest: all is written under both from now on, and read under the one before."""
-        ...
-
-    async def use_storage_key(self) -> None:
-        """All is there under the new one as well: read under it."""
+        """A new key for what is kept at rest; the one before opens what was not sealed anew yet."""
         ...
 
     async def drop_storage_key(self) -> None:
-        """Nothing is under the one before any more: destroy it."""
+        """Everything was sealed anew: destroy the one before."""
         ...

@@ -11,7 +11,8 @@ from typing import Protocol
 class HeldRecord:
     """What a party keeps of a record beside its header.
 
-    `index` is the tree index; `slots` are the numbers of the wraps that are addressed to this node.
+    `index` is the tree index; `slots` are the numbers of the wraps that are addressed to this node. `rewraps` is what
+    these opened to, one for each, sealed at rest: kept where the key that they are addressed to was destroyed.
     """
 
     index: int
@@ -20,6 +21,7 @@ class HeldRecord:
     bodies: tuple[bytes, ...]
     wraps: bytes
     slots: tuple[int, ...]
+    rewraps: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class PartyStore(Protocol):
         """
         ...
 
-    async def kinds(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
+    async def kinds_of(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
         """By tree index what the index says of those records that any of `parties` may open; of others nothing."""
         ...
 

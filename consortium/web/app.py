@@ -9,16 +9,21 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from consortium.web import examples, problems
+from consortium.web.gate import Gate
 from consortium.web.limits import BodyLimit
 from consortium.web.routes import (
     accesses,
     accounts,
     auth,
+    erasure,
     governance,
     holdings,
+    keys,
     log,
     markets,
     me,
+    nodekeys,
+    officer,
     own,
     peers,
     policy,
@@ -39,7 +44,7 @@ def api(services: Services) -> FastAPI:
     """For users, staff, machines, officers, administrators and services."""
     shortcuts = {"/v1/records": records.submit, "/v1/records/stream": records.submit_many}
     app = _app(services, shortcuts, title="consortium", description=_ABOUT)
-    for part in (records, trading, me, holdings, markets, log, auth, own, accounts, governance, accesses, policy, system):
+    for part in (records, trading, me, holdings, markets, log, auth, own, keys, nodekeys, accounts, governance, erasure, officer, accesses, policy, system):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
@@ -55,6 +60,7 @@ def peer_api(services: Services) -> FastAPI:
 def _app(services: Services, shortcuts: Mapping[str, Endpoint], **arguments: object) -> FastAPI:
     app = QuickApi(services, shortcuts, version="1", redirect_slashes=False, **arguments)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Gate, shut=lambda: services.node.reads_shut())
     problems.install(app)  # last: what it adds goes around all else
     return app
 

@@ -8,11 +8,13 @@ from consortium.errors import PayloadTooLarge
 from consortium.web.problems import problem_of, problem_response
 
 MAX_BODY_BYTES = 64 * 1024
+LARGER = {"/v1/policy/diff": 256 * 1024}
+"""Two policy sets, each as large as one that can be voted on."""
 SELF_BOUND = frozenset({"/v1/records", "/v1/records/stream"})
 
 
 class BodyLimit:
-    """ASGI middleware: takes a whole body of at most `MAX_BODY_BYTES`, or answers 413."""
+    """ASGI middleware: takes a whole body of at most `MAX_BODY_BYTES` (or what `LARGER` says), or answers 413."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -23,7 +25,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         chunks: list[bytes] = []
-        size, more = 0, True
+        size, more, limit = 0, True, LARGER.get(scope["path"], MAX_BODY_BYTES)
         while more:
             message = await receive()
             if message["type"] != "http.request":
@@ -31,8 +33,8 @@ class BodyLimit:
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
             more = message.get("more_body", False)
-            if size > MAX_BODY_BYTES:
-                error = PayloadTooLarge(f"a request here is at most {MAX_BODY_BYTES:,} bytes")
+            if size > limit:
+                error = PayloadTooLarge(f"a request here is at most {limit:,} bytes")
                 await problem_response(*problem_of(error))(scope, receive, send)
                 return
         await self._app(scope, _replay(b"".join(chunks), receive), send)

@@ -103,6 +103,10 @@ class SecondFactors(Protocol):
         """Whether the code is right; the factor counts from then on."""
         ...
 
+    async def require(self, account: str, code: str) -> None:
+        """Raises `InvalidRequest` if the account has a second factor and `code` is none of it."""
+        ...
+
     async def take_off(self, account: str, code: str) -> bool:
         """Whether the code is right; the factor is gone then."""
         ...

@@ -12,6 +12,9 @@ depends_on = None
 STATEMENTS: list[str] = [
     "ALTER TABLE node.accounts ADD COLUMN duties text[] NOT NULL DEFAULT '{}'",
     "ALTER TABLE node.accounts ADD COLUMN revoked_ms bigint NOT NULL DEFAULT 0",
+    "ALTER TABLE node.accounts ADD COLUMN mandate text[] NOT NULL DEFAULT '{}'",
+    "ALTER TABLE node.accounts ADD COLUMN key_sequence bigint NOT NULL DEFAULT 0",
+    "ALTER TABLE node.accounts ADD COLUMN key_ms bigint NOT NULL DEFAULT 0",
     # Who worked before there were duties goes on with all of them.
     "UPDATE node.accounts SET duties = '{billing,metering,operations,trading}' WHERE kind = 'staff'",
     "UPDATE node.accounts SET kind = 'officer' WHERE kind = 'auditor'",

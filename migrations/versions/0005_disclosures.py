@@ -1,6 +1,6 @@
 """What an officer's node keeps under grants: private halves of grants' keys, and what was disclosed to them.
 
-Grants are blinded ids; keys and ciphertexts are sealed under the storage key. Type and period stand in clear, as in
+Keys and ciphertexts are sealed under the storage key. Type and period stand in clear, as in
 `node.entries`. All of it is the node's alone, and closed to the role that answers callers.
 """
 
@@ -14,10 +14,10 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS: list[str] = [
-    "CREATE TABLE node.grant_keys (grant_tag bytea PRIMARY KEY, sealed bytea NOT NULL)",
+    "CREATE TABLE node.grant_keys (grant_id bytea PRIMARY KEY, sealed bytea NOT NULL)",
     """
     CREATE TABLE node.disclosed (
-        grant_tag bytea NOT NULL,
+        grant_id bytea NOT NULL,
         tree_index bigint NOT NULL,
         holder text NOT NULL,
         sections bigint NOT NULL,
@@ -28,11 +28,11 @@ STATEMENTS: list[str] = [
         at_ms bigint NOT NULL,
         reason text NOT NULL,
         sealed bytea NOT NULL,
-        PRIMARY KEY (grant_tag, tree_index, holder)
+        PRIMARY KEY (grant_id, tree_index, holder)
     )
     """,
-    "CREATE INDEX disclosed_id ON node.disclosed (grant_tag, id)",
-    "CREATE INDEX disclosed_waiting ON node.disclosed (grant_tag, tree_index) WHERE state = 0",
+    "CREATE INDEX disclosed_id ON node.disclosed (grant_id, id)",
+    "CREATE INDEX disclosed_waiting ON node.disclosed (grant_id, tree_index) WHERE state = 0",
     "INSERT INTO node.marks (name, value) VALUES ('disclosed_up_to', 0)",
 ]
 

@@ -9,7 +9,18 @@ down_revision = "0006"
 branch_labels = None
 depends_on = None
 
-STATEMENTS: list[str] = []
+STATEMENTS: list[str] = [
+    # What the wraps of a held record opened to, sealed at rest: for when the key that they are addressed to is gone.
+    # One row per wrap of this node, in the order of `held.slots`.
+    """
+    CREATE TABLE node.rewraps (
+        tree_index bigint NOT NULL,
+        ordinal integer NOT NULL,
+        sealed bytea NOT NULL,
+        PRIMARY KEY (tree_index, ordinal)
+    )
+    """,
+]
 
 
 def upgrade() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from consortium.errors import StoreUnavailable
+from consortium.model.records import parse_header
 from consortium.ports.disclosures import Claim, Standing, State
 
 
@@ -93,9 +94,10 @@ class MemoryDisclosures:
         self.private.pop(grant, None)
         self.claims = {key: one for key, one in self.claims.items() if key[0] != grant}
 
-    async def forget(self, records: Collection[bytes]) -> None:
+    async def public(self, kinds: Collection[str]) -> Sequence[Standing]:
         self._require()
-        self.claims = {key: one for key, one in self.claims.items() if one.record not in records}
+        found = [one for one in self.ledger.values() if parse_header(one.header_bytes).kind in kinds]
+        return sorted(found, key=lambda one: one.index)
 
     async def standing(self, records: Collection[bytes]) -> Mapping[bytes, Standing]:
         self._require()

@@ -20,6 +20,7 @@ from consortium.model.records import Accepted, parse_header
 from consortium.ports.accounts import Account
 from consortium.ports.erasure import Destroyed, Remains
 from consortium.ports.ledger import BlockRow, StoredRecord
+from consortium.ports.rekeying import SealedRow
 from consortium.ports.party import Arrived, Count, HeldRecord, IndexEntry, Kind, MissingRecord
 
 
@@ -190,7 +191,7 @@ class MemoryStore:
         }
         return [self._held[i] for i in sorted(found) if i in self._held][:limit]
 
-    async def kinds(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
+    async def kinds_of(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
         self._require()
         found = [e for e in self._entries.values() if e.index in indexes and e.party in parties]
         return {entry.index: Kind(entry.type, entry.start_ms) for entry in found}
@@ -276,6 +277,15 @@ class MemoryStore:
         if name in self._accounts:
             self._accounts[name] = replace(self._accounts[name], revoked_ms=now_ms)
 
+    async def set_own_key(self, name: str, key: bytes, mandate: frozenset[str], now_ms: int) -> Account | None:
+        self._require()
+        known = self._accounts.get(name)
+        if known is None or known.kind != "user":
+            return None
+        changed = replace(known, own_key=key, mandate=mandate, key_ms=now_ms, key_sequence=known.key_sequence + 1)
+        self._accounts[name] = changed
+        return changed
+
     async def all_accounts(self) -> Sequence[Account]:
         self._require()
         return [self._accounts[name] for name in sorted(self._accounts)]
@@ -312,3 +322,44 @@ class MemoryStore:
     async def closed(self) -> frozenset[bytes]:
         self._require()
         return frozenset(self._closed)
+
+    # --- RekeyStore ---
+
+    async def held_after(self, after: int, limit: int) -> Sequence[HeldRecord]:
+        self._require()
+        return [self._held[index] for index in sorted(self._held) if index > after][:limit]
+
+    async def missing_count(self) -> int:
+        self._require()
+        return len(self._missing)
+
+    async def add_rewraps(self, held: HeldRecord, sealed: Sequence[bytes]) -> None:
+        self._require()
+        kept = self._held.get(held.index)
+        if kept is not None and not kept.rewraps:
+            self._held[held.index] = replace(kept, rewraps=tuple(sealed))
+
+    @property
+    def kinds(self) -> Sequence[str]:
+        return ("rewrap",)
+
+    async def sealed_after(self, kind: str, after: tuple[object, ...] | None, limit: int) -> Sequence[SealedRow]:
+        self._require()
+        rows = [
+            SealedRow(kind, (index, ordinal), box)
+            for index, held in sorted(self._held.items())
+            for ordinal, box in enumerate(held.rewraps)
+            if after is None or (index, ordinal) > after
+        ]
+        return rows[:limit]
+
+    async def replace_sealed(self, row: SealedRow, sealed: bytes) -> bool:
+        self._require()
+        index, ordinal = row.key
+        held = self._held.get(index)  # type: ignore[call-overload]
+        if held is None or held.rewraps[ordinal : ordinal + 1] != (row.sealed,):  # type: ignore[operator]
+            return False
+        boxes = list(held.rewraps)
+        boxes[ordinal] = sealed  # type: ignore[call-overload]
+        self._held[index] = replace(held, rewraps=tuple(boxes))  # type: ignore[index]
+        return True

@@ -8,6 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from consortium.adapters.tokens import compact
+from consortium.client.dpop import DpopKey
+from consortium.crypto import signing
 from tests.callers import claims_of, forge, forge_hs256, kid_of
 from tests.fixtures.network import reading, wait_until
 
@@ -40,6 +42,13 @@ def bad_tokens(network):
         "unknown issuer": signed(network, iss="https://elsewhere.example"),
         "no such account": signed(network, sub="nobody-here"),
         "another kind than the account's": signed(network, kind="officer"),
+        "without a session": signed(network, sid=None),
+        "of no session": signed(network, sid="00" * 16),
+        "of an odd session": signed(network, sid="x"),
+        "bound to a key": signed(network, cnf={"jkt": "x" * 43}),
+        "bound in a way that nobody checks": signed(network, cnf={"x5t#S256": "x" * 43}),
+        "a machine's without its key": network.tokens["suncoop-meters"],
+        "an administrator's without their key": network.tokens["suncoop-admin"],
         "kind peer": signed(network, kind="peer"),
         "another member": signed(network, member="gridco"),
         "forged": forge(claims, thief, kid=kid),
@@ -67,7 +76,7 @@ def claims_of_other(network):
 async def requests(network, token):
     """Each action with a token."""
     record = reading()
-    async with network.client_with(token, "suncoop") as client:
+    async with network.bearer(token, "suncoop") as client:
         yield await client.post("/v1/records", json=record)
         yield await client.post("/v1/records/stream", json=record)
         for path in ("", f"/{record['id']}", f"/{record['id']}/header", f"/{record['id']}/receipt"):
@@ -143,3 +152,64 @@ async def test_a_shut_account_loses_its_token_within_seconds(network):
             return (await client.get("/v1/status")).status_code == 200
 
         await wait_until(back, "the opened account is good again")
+
+
+# --- bound tokens ----------------------------------------------------------------------------------------------
+
+
+async def test_a_proof_on_the_short_way_is_of_one_request(network):
+    """POST /v1/records goes past FastAPI: the same checks stand there."""
+    token = network.tokens["suncoop-meters"]
+    key, url = network.net.dpop_keys[token], network.net.nodes["suncoop"].url
+    fresh, stranger = reading(), DpopKey()
+    bound = {"Authorization": f"DPoP {token}"}
+    async with network.bearer("", "suncoop") as client:
+        good = key.proof("POST", f"{url}/v1/records", token)
+        bad = [
+            {**bound},
+            {**bound, "DPoP": ""},
+            {**bound, "DPoP": key.proof("POST", f"{url}/v1/records/stream", token)},
+            {**bound, "DPoP": key.proof("GET", f"{url}/v1/records", token)},
+            {**bound, "DPoP": key.proof("POST", "http://elsewhere/v1/records", token)},
+            {**bound, "DPoP": key.proof("POST", f"{url}/v1/records")},
+            {**bound, "DPoP": stranger.proof("POST", f"{url}/v1/records", token)},
+            {"Authorization": f"Bearer {token}", "DPoP": good},
+        ]
+        refusals = set()
+        for headers in bad:
+            for path in ("/v1/records", "/v1/records?wait=applied"):
+                response = await client.post(path, json=fresh, headers=headers)
+                assert response.status_code == 401
+                refusals.add(response.content)
+        assert len(refusals) == 1
+        taken = await client.post("/v1/records", json=fresh, headers={**bound, "DPoP": good})
+        assert taken.json()["state"] == "accepted"
+        replayed = await client.post("/v1/records", json=reading(), headers={**bound, "DPoP": good})
+        assert (replayed.status_code, replayed.content) == (401, refusals.pop())
+    assert good.split(".")[2] not in network.log_text("suncoop")
+
+
+@pytest.mark.parametrize("who", ["suncoop-meters", "suncoop-admin", "regulator-officer"])
+async def test_who_needs_a_key_gets_no_token_without_one(network, who):
+    person = network.net.person(who)
+    async with network.bearer("", person.member) as client:
+        asked = (await client.post("/v1/auth/challenge", json={"name": who})).json()["challenge"]
+        signature = signing.sign(b"consortium/login/v1\n" + asked.encode(), signing.expand(person.seed)).hex()
+        answer = await client.post("/v1/auth/answer", json={"challenge": asked, "signature": signature})
+    assert answer.status_code == 401
+
+
+async def test_signing_out_everywhere_ends_tokens_within_seconds(network):
+    person = network.net.person("home-03")
+    token = await network.net.sign_in(person)
+    async with network.client_with(token, "suncoop") as client:
+        assert (await client.get("/v1/status")).status_code == 200
+        admin = await network.client("suncoop-admin")
+        assert (await admin.post("/v1/accounts/home-03/revoke")).status_code == 204
+
+        async def refused():
+            return (await client.get("/v1/status")).status_code == 401
+
+        await wait_until(refused, "the revoked token is refused")
+    network.renew("home-03", await network.net.sign_in(person))
+    assert (await (await network.client("home-03")).get("/v1/status")).status_code == 200

@@ -1,4 +1,4 @@
-"""Who may do what with what: role x action x relation over HTTP, in one table.
+"""Who may do what with what: role x action x relation over HTTP, in one table. What of a record: tests/matrix.md.
 
 A refusal to read looks exactly like "no such record": the same bytes, the same headers, whether it exists or not.
 """
@@ -20,6 +20,9 @@ CALLERS = {
     # role: (account, node)
     "user": ("home-01", "suncoop"),
     "staff": ("suncoop-staff", "suncoop"),
+    "billing": ("suncoop-billing", "suncoop"),
+    "metering": ("suncoop-metering", "suncoop"),
+    "administrator": ("suncoop-admin", "suncoop"),
     "machine": ("suncoop-meters", "suncoop"),
     "officer": ("regulator-officer", "regulator"),
     "staff of a stranger": ("regulator-staff", "regulator"),
@@ -52,6 +55,30 @@ staff                   | header  | 200 | 200 | 200 | 404
 staff                   | receipt | 200 | 200 | 404 | 404
 staff                   | status  | 200
 staff                   | entries | 200
+
+billing                 | submit  | 403 | 403 | 403 | 403
+billing                 | read    | 200 | 200 | 404 | 404
+billing                 | list    | in  | in  | out | -
+billing                 | header  | 200 | 200 | 200 | 404
+billing                 | receipt | 200 | 200 | 404 | 404
+billing                 | status  | 200
+billing                 | entries | 200
+
+metering                | submit  | 200 | 200 | 422 | 422
+metering                | read    | 200 | 200 | 404 | 404
+metering                | list    | in  | in  | out | -
+metering                | header  | 200 | 200 | 200 | 404
+metering                | receipt | 200 | 200 | 404 | 404
+metering                | status  | 200
+metering                | entries | 200
+
+administrator           | submit  | 403 | 403 | 403 | 403
+administrator           | read    | 404 | 404 | 404 | 404
+administrator           | list    | 403 | 403 | 403 | -
+administrator           | header  | 200 | 200 | 200 | 404
+administrator           | receipt | 404 | 404 | 404 | 404
+administrator           | status  | 200
+administrator           | entries | 200
 
 machine                 | submit  | 200 | 200 | 422 | 422
 machine                 | read    | 404 | 404 | 404 | 404

@@ -286,7 +286,7 @@ def test_rules_are_applied_once_and_again_when_the_roles_change(owner, postgres_
     first = owner.execute(noted).fetchone()
     with psycopg.connect(postgres_urls.reader) as busy:  # a policy could not be touched now
         busy.execute(HELD)
-        upgrade(postgres_urls.owner, postgres_urls.roles, lock_timeout_ms=50)
+        upgrade(postgres_urls.owner, postgres_urls.roles, lock_timeout_ms=500)
     assert owner.execute(noted).fetchone() == first
     name = postgres_urls.roles.reader + "2"
     with psycopg.connect(postgres_server.admin_url, autocommit=True) as admin:

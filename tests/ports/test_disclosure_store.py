@@ -38,7 +38,6 @@ async def test_an_empty_store(store):
     assert list(await store.all(GRANT)) == []
     assert dict(await store.standing([GRANT])) == {}
     await store.settle([])
-    await store.forget([])
 
 
 async def test_of_two_keys_for_a_grant_the_first_stays(store):
@@ -111,13 +110,6 @@ async def test_what_is_dropped_is_gone_and_comes_back_by_nothing(store):
     assert await store.key(GRANT) is None
     assert list(await store.all(GRANT)) == []
     assert list(await store.keys()) == [OTHER]
-
-
-async def test_an_erased_record_is_forgotten_under_every_grant(store):
-    await store.add([claim(1), claim(1, grant=OTHER), claim(2)], 3)
-    await store.forget([claim(1).record])
-    assert [one.index for one in await store.all(GRANT)] == [2]
-    assert list(await store.all(OTHER)) == []
 
 
 @pytest.mark.processes

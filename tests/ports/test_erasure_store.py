@@ -44,7 +44,7 @@ async def test_what_is_destroyed_is_gone_from_every_answer(store, held):
     assert await store.party.held(held[1].id) is None
     assert not await store.party.is_reader(held[1].id, [ANN])
     assert [one.index for one in await store.party.find([ANN], **ALL)] == [0, 2, 3]
-    assert 1 not in await store.party.kinds(range(6), [ANN])
+    assert 1 not in await store.party.kinds_of(range(6), [ANN])
     assert [one.held.index for one in await store.party.arrived(-1, 10)] == [0, 2, 3]
     assert [one.index for one in await store.erasure.remains([one.id for one in held])] == [0, 2, 3, 4]
 

@@ -85,13 +85,13 @@ async def test_a_record_is_held_for_its_readers_and_for_nobody_else(store, held)
 
 async def test_kinds_are_told_of_ones_own_records_and_of_no_others(store, held):
     await store.party.add_index([entry(2, ANN), entry(2, BOB), entry(3, EVE, "trade"), entry(4, ANN, "order", 7)], 5)
-    assert await store.party.kinds([2, 3, 4, 99], [ANN]) == {2: Kind("reading", T0 + 2 * HOUR), 4: Kind("order", 7)}
-    assert await store.party.kinds([2, 3], [BOB, EVE]) == {
+    assert await store.party.kinds_of([2, 3, 4, 99], [ANN]) == {2: Kind("reading", T0 + 2 * HOUR), 4: Kind("order", 7)}
+    assert await store.party.kinds_of([2, 3], [BOB, EVE]) == {
         2: Kind("reading", T0 + 2 * HOUR),
         3: Kind("trade", T0 + 3 * HOUR),
     }
-    assert await store.party.kinds([], [ANN]) == await store.party.kinds([-1, 5], [ANN]) == {}
-    assert await store.party.kinds([2, 3, 4], []) == {}
+    assert await store.party.kinds_of([], [ANN]) == await store.party.kinds_of([-1, 5], [ANN]) == {}
+    assert await store.party.kinds_of([2, 3, 4], []) == {}
 
 
 async def test_the_census_counts_by_party_and_type(store, held):

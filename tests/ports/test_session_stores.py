@@ -70,6 +70,22 @@ async def test_accounts_are_added_once_and_listed(desk):
     assert (await desk.accounts.account("cem")).kind == "staff"
 
 
+async def test_own_keys_are_counted(desk):
+    first = await desk.accounts.set_own_key("ann", digest(1), frozenset({"reading", "contract"}), 500)
+    assert (first.own_key, first.mandate, first.key_sequence, first.key_ms) == (
+        digest(1),
+        {"reading", "contract"},
+        1,
+        500,
+    )
+    assert await desk.accounts.account("ann") == first
+    second = await desk.accounts.set_own_key("ann", b"", frozenset(), 600)
+    assert (second.own_key, second.mandate, second.key_sequence) == (b"", frozenset(), 2)
+    await desk.accounts.put_account(Account("cem", "staff"))
+    for name in ("cem", "nobody"):
+        assert await desk.accounts.set_own_key(name, digest(1), frozenset(), 500) is None
+
+
 async def test_a_session_stands_until_its_end(desk):
     await desk.sessions.open_session(session(1), digest(1))
     assert [await desk.sessions.stands(bytes([1]) * 16, at) for at in (1000, 9_999, 10_000)] == [True, True, False]

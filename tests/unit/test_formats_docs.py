@@ -86,6 +86,7 @@ WORDS = {
     money.AccountName: "account",
     settlement.Version: "version",
     bool: "boolean",
+    bytes: "bytes",
     int: "integer",
     str: "string",
     EntryLine: "entry line",

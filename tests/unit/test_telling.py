@@ -1,4 +1,4 @@
-"""Reads become access records: told to whom they should be, in gapless chains, lost by no crash and repeated by none."""
+"""Reads become access records: told to whom they should be, in gapless chains; no crash loses or repeats any."""
 
 from __future__ import annotations
 
@@ -250,6 +250,20 @@ async def test_a_crash_loses_nothing_and_repeats_nothing(where):
     told = [id for access in verified(world, HOME) for id in access.records]
     assert told == list(ids(1, 3))
     assert [access.records for access in verified(world, OTHER)] == [ids(2)]
+
+
+async def test_what_was_under_way_when_the_node_died_is_written_by_the_next_one():
+    world = TellerWorld("regulator")
+    world.writer.stalls = True
+    with pytest.raises(NotReady):
+        await world.log.release(OFFICER, [released(1, HOME, under=GRANT)])
+    world.writer.queue.clear()
+    world.writer.drafts.clear()
+    world.writer.stalls = False
+    world.restart()
+    await world.teller.flush(5.0)
+    assert [access.records for access in verified(world, HOME)] == [ids(1)]
+    assert world.store.records == {}
 
 
 @pytest.mark.parametrize("since", [1, 2, 3, 7, 20])

@@ -31,6 +31,7 @@ from consortium.model.kept import encode_kept_block
 from consortium.model.members import Genesis, Member, MemberKeys
 from consortium.model.names import Party
 from consortium.model.records import SEALED, Draft, DraftSection, SealedRecord
+from tests.vectors.disclosing import disclosing
 from tests.vectors.market import market
 from tests.vectors.payloads import payloads
 from tests.vectors.public import public
@@ -447,6 +448,7 @@ VECTORS: dict[str, Callable[[], dict[str, Any]]] = {
     "payloads": payloads,
     "header": header,
     "sealing": sealing_vectors,
+    "disclosing": disclosing,
     "batch": batch,
     "block": block,
     "tree": tree,

@@ -11,6 +11,8 @@ from typing import Any
 from consortium.energy.payloads.access import Access, Delegation, DelegationEnd
 from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
+from consortium.energy.payloads.disclosures import Disclosure, Escrow, EscrowShares
+from consortium.energy.payloads.keys import UserKey
 from consortium.energy.payloads.market import (
     Clearing,
     Complaint,
@@ -244,7 +246,29 @@ _ACCESS: tuple[Part, ...] = (
     ),
     DelegationEnd(start_ms=T0, delegation=record("delegation"), subject=HOME, delegate="adviser@suncoop"),
 )
-EXAMPLES: tuple[Part, ...] = (*_CONTRACTS, *_MARKET, *_MONEY, *_SETTLEMENT, *_ACCESS)
+_KEYS: tuple[Part, ...] = (
+    UserKey(start_ms=T0, subject=HOME, key=digest("own key"), mandate=("contract", "reading"), sequence=1),
+    UserKey(start_ms=T0, subject=HOME, key=None, mandate=(), sequence=2),
+)
+_DISCLOSED: tuple[Part, ...] = (
+    Disclosure(start_ms=T0, grant=record("grant"), after=-1, up_to=340, count=1, box=digest("box")),
+    Escrow(
+        start_ms=1_496_275_200_000,
+        area="area-1",
+        period="2017-06",
+        dealers=("gridco", "suncoop"),
+        boxes=(digest("part", "gridco"), digest("part", "suncoop")),
+    ),
+    EscrowShares(
+        start_ms=1_496_275_200_000,
+        release=record("release"),
+        area="area-1",
+        period="2017-06",
+        dealers=("gridco", "suncoop"),
+        shares=(b"\x01" + digest("share", "gridco")[:16], b"\x01" + digest("share", "suncoop")[:16]),
+    ),
+)
+EXAMPLES: tuple[Part, ...] = (*_CONTRACTS, *_MARKET, *_MONEY, *_SETTLEMENT, *_ACCESS, *_KEYS, *_DISCLOSED)
 
 
 def as_json(value: Any) -> Any:

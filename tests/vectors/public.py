@@ -25,7 +25,17 @@ from consortium.ledger.governance.terms import (
     RotateKeys,
     Terms,
 )
-from consortium.model.public import Acknowledgement, Ballot, Body, EscrowKey, EscrowShare, Proposal, Tombstone
+from consortium.model.public import (
+    Acknowledgement,
+    Ballot,
+    Body,
+    EscrowKey,
+    EscrowShare,
+    Proposal,
+    Recovery,
+    RecoverySignature,
+    Tombstone,
+)
 from consortium.model.scope import Scope
 
 T0 = 1_497_484_800_000
@@ -85,6 +95,14 @@ BODIES: tuple[Body, ...] = (
         shares=tuple(
             EscrowShare(member=name, box=_bytes(f"box {name}", 80), digest=_bytes(f"share {name}", 32))
             for name in ("gridco", "suncoop")
+        ),
+    ),
+    Recovery(
+        epoch=2,
+        height=238,
+        block=_bytes("block", 32),
+        signatures=tuple(
+            RecoverySignature(member=name, signature=_bytes(f"signature {name}", 64)) for name in ("gridco", "suncoop")
         ),
     ),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import grpc
@@ -66,7 +67,17 @@ class Connection:
     def __init__(self, settings: EtcdSettings) -> None:
         self._settings = settings
         self._services: Services | None = None
+        self._former: list[Services] = []
         self._closed = False
+        self.renewals = 0
+
+    def renew(self, certificate: bytes, key: bytes) -> None:
+        """Show this certificate (PEM) from now on. What is under way goes on over the channel that it began on."""
+        self._settings = replace(self._settings, certificate=certificate, key=key)
+        if self._services is not None:
+            self._former.append(self._services)
+        self._services = None
+        self.renewals += 1
 
     async def call(self, what: str, request: Callable[[Services, float], Awaitable[T]], *, timeout_s: float) -> T:
         """The answer to `request(services, deadline in seconds)`, which must bear repetition.
@@ -100,9 +111,10 @@ class Connection:
     async def close(self) -> None:
         """Close the channel; requests that are under way fail."""
         self._closed = True
-        if self._services is not None:
-            await self._services.channel.close()
-            self._services = None
+        for services in filter(None, (self._services, *self._former)):
+            await services.channel.close()
+        self._services = None
+        self._former.clear()
 
     def _open(self) -> Services:
         if self._closed:

@@ -12,6 +12,7 @@ from etcd3aio import Etcd3Client
 
 from consortium.adapters.etcd.cluster import Cluster, EtcdMember
 from consortium.adapters.etcd.users import admit_user, revoke_user, users
+from consortium.ledger.governance.state import Governance
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,17 @@ class Decided:
     epoch: int
     members: tuple[str, ...]
     removed: tuple[str, ...]
+
+
+def decided(governance: Governance) -> Decided:
+    """What the ledger says of members, in etcd's terms."""
+    return Decided(
+        governance.network,
+        governance.channel,
+        governance.epoch,
+        tuple(member.name for member in governance.members),
+        tuple(sorted(s.name for s in governance.standings.values() if s.removed is not None)),
+    )
 
 
 @dataclass(slots=True)
@@ -47,7 +59,7 @@ async def enforce(client: Etcd3Client, cluster: Cluster, decided: Decided, joini
             told.done.append(f"the etcd member of {member.name} is out of the cluster")
     for name, peer_url in sorted(joining.items()):
         if name in decided.members:
-            await _join(cluster, members, name, peer_url, told)
+            await join(cluster, members, name, peer_url, told)
         else:
             told.waiting.append(f"{name} is no member of the ledger: its etcd stays outside")
     return told
@@ -60,13 +72,13 @@ async def _users(client: Etcd3Client, decided: Decided, told: Round) -> None:
         await revoke_user(client, name)
         told.done.append(f"{name} has no user and no role: etcd refuses what it writes and reads")
         told.waiting.append(f"a watch that {name} has open ends when the etcd members are restarted, one by one")
-    for name in decided.members:
+    for name in decided.members:  # also of those that it knows: the last round may have been broken off
+        await admit_user(client, name, decided.network, decided.channel, decided.epoch)
         if name not in known:
-            await admit_user(client, name, decided.network, decided.channel, decided.epoch)
             told.done.append(f"{name} has a user: it reads the network and writes its own entries")
 
 
-async def _join(cluster: Cluster, members: list[EtcdMember], name: str, peer_url: str, told: Round) -> None:
+async def join(cluster: Cluster, members: list[EtcdMember], name: str, peer_url: str, told: Round) -> None:
     """One step on the way of an etcd member: learner, started, promoted."""
     found = next((m for m in members if peer_url in m.peer_urls), None)
     if found is None:

@@ -80,6 +80,10 @@ class EtcdLog:
         )
         return LogUsage(int(answer.dbSize), self._settings.quota_bytes)
 
+    def renew(self, certificate: bytes, key: bytes) -> None:
+        """Show this client certificate (PEM) from now on; nothing is interrupted."""
+        self._connection.renew(certificate, key)
+
     async def close(self) -> None:
         await self._connection.close()
 

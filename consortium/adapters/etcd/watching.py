@@ -37,6 +37,7 @@ class Watch:
         self._delivery = delivery
         self._poll_s = poll_s
         self._polled = asyncio.get_running_loop().time()
+        self._renewals = connection.renewals
         self._owed = 0
         self._created = False
 
@@ -79,6 +80,8 @@ class Watch:
             raise StartOver("the consumer was busy")
         if self._owed > self._delivery.position:
             raise StartOver("the watch fell behind the log")
+        if self._renewals != self._connection.renewals:
+            raise StartOver("the member shows another certificate")
         try:
             self._owed = await self._newest.position(timeout_s=self._poll_s)
         except (LogUnavailable, *FAILURES):

@@ -8,14 +8,15 @@ from typing import Any
 from consortium.adapters.postgres.pool import Database, Row
 from consortium.ports.accounts import Account
 
-_COLUMNS = "name, kind, password_hash, public_key, own_key, disabled, duties, revoked_ms"
+_COLUMNS = "name, kind, password_hash, public_key, own_key, disabled, duties, revoked_ms, mandate, key_sequence, key_ms"
 _ADD = f"""
 INSERT INTO node.accounts ({_COLUMNS})
-VALUES (%b::text, %b::text, %b::text, %b, %b, %b, %b::text[], %b)
+VALUES (%b::text, %b::text, %b::text, %b, %b, %b, %b::text[], %b, %b::text[], %b, %b)
 ON CONFLICT (name) DO """  # noqa: S608 - constants
 _REPLACE = """UPDATE SET kind = excluded.kind, password_hash = excluded.password_hash,
     public_key = excluded.public_key, own_key = excluded.own_key, disabled = excluded.disabled,
-    duties = excluded.duties, revoked_ms = excluded.revoked_ms
+    duties = excluded.duties, revoked_ms = excluded.revoked_ms, mandate = excluded.mandate,
+    key_sequence = excluded.key_sequence, key_ms = excluded.key_ms
 """
 _GET = f"SELECT {_COLUMNS} FROM node.accounts"  # noqa: S608 - constants
 
@@ -44,6 +45,15 @@ class PostgresAccounts:
     async def all_accounts(self) -> Sequence[Account]:
         return [_account(row) for row in await self._database.rows(f'{_GET} ORDER BY name COLLATE "C"')]
 
+    async def set_own_key(self, name: str, key: bytes, mandate: frozenset[str], now_ms: int) -> Account | None:
+        query = f"""
+        UPDATE node.accounts
+        SET own_key = %b, mandate = %b::text[], key_ms = %b, key_sequence = key_sequence + 1
+        WHERE name = %b::text AND kind = 'user' RETURNING {_COLUMNS}
+        """  # noqa: S608 - a constant
+        rows = await self._database.rows(query, [key, sorted(mandate), now_ms, name])
+        return _account(rows[0]) if rows else None
+
     async def users(self) -> Sequence[str]:
         # Byte order, whatever the database's collation.
         query = "SELECT name FROM node.accounts WHERE kind = 'user' ORDER BY name COLLATE \"C\""
@@ -51,9 +61,23 @@ class PostgresAccounts:
 
 
 def _account(row: Row) -> Account:
-    name, kind, password_hash, public_key, own_key, disabled, duties, revoked_ms = row
-    return Account(name, kind, password_hash, public_key, own_key, disabled, frozenset(duties), revoked_ms)
+    *plain, duties, revoked_ms, mandate, key_sequence, key_ms = row
+    name, kind, password_hash, public_key, own_key, disabled = plain
+    return Account(
+        name,
+        kind,
+        password_hash,
+        public_key,
+        own_key,
+        disabled,
+        frozenset(duties),
+        revoked_ms,
+        frozenset(mandate),
+        key_sequence,
+        key_ms,
+    )
 
 
 def _values(a: Account) -> list[Any]:
-    return [a.name, a.kind, a.password_hash, a.public_key, a.own_key, a.disabled, sorted(a.duties), a.revoked_ms]
+    plain = [a.name, a.kind, a.password_hash, a.public_key, a.own_key, a.disabled, sorted(a.duties), a.revoked_ms]
+    return [*plain, sorted(a.mandate), a.key_sequence, a.key_ms]

@@ -8,7 +8,7 @@ from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, Te
 from consortium.adapters.postgres.pool import Database, Row
 from consortium.ports.disclosures import Claim, Standing, State
 
-_COLUMNS = "grant_tag, id, holder, tree_index, sections, at_ms, sealed, state, type, start_ms, reason"
+_COLUMNS = "grant_id, id, holder, tree_index, sections, at_ms, sealed, state, type, start_ms, reason"
 _GIVEN = """
 unnest(%b::bytea[], %b::bytea[], %b::text[], %b::bigint[], %b::bigint[], %b::bigint[], %b::bytea[], %b::bigint[],
     %b::text[], %b::bigint[], %b::text[])
@@ -19,22 +19,28 @@ _SETTLE = f"""
 UPDATE node.disclosed AS mine SET sealed = given.sealed, state = given.state, type = given.type,
     start_ms = given.start_ms, reason = given.reason
 FROM {_GIVEN} AS given ({_COLUMNS})
-WHERE mine.grant_tag = given.grant_tag AND mine.tree_index = given.tree_index AND mine.holder = given.holder
+WHERE mine.grant_id = given.grant_id AND mine.tree_index = given.tree_index AND mine.holder = given.holder
     AND mine.state = 0
 """  # noqa: S608  constants
 _SELECT = f"SELECT {_COLUMNS} FROM node.disclosed "  # noqa: S608  constants
 _PAGE = """
-SELECT id FROM node.disclosed WHERE grant_tag = %(grant)b AND state = 1 AND tree_index > %(after)b {filters}
+SELECT id FROM node.disclosed WHERE grant_id = %(grant)b AND state = 1 AND tree_index > %(after)b {filters}
 GROUP BY tree_index, id ORDER BY tree_index LIMIT %(limit)b
 """
 _ALL = """
-SELECT grant_tag, id, holder, tree_index, sections, at_ms, CASE WHEN state = 2 THEN ''::bytea ELSE sealed END, state,
+SELECT grant_id, id, holder, tree_index, sections, at_ms, CASE WHEN state = 2 THEN ''::bytea ELSE sealed END, state,
     type, start_ms, reason
-FROM node.disclosed WHERE grant_tag = %b AND (tree_index, holder) > (%b, %b::text) ORDER BY tree_index, holder LIMIT %b
+FROM node.disclosed WHERE grant_id = %b AND (tree_index, holder) > (%b, %b::text) ORDER BY tree_index, holder LIMIT %b
 """
 _STANDING = """
 SELECT id, tree_index, height, time_ms, header FROM ledger.records JOIN ledger.blocks USING (height)
 WHERE id = ANY (%b::bytea[])
+"""
+
+
+_PUBLIC = """
+SELECT tree_index, height, time_ms, header FROM ledger.public_records JOIN ledger.records USING (tree_index)
+JOIN ledger.blocks USING (height) WHERE kind = ANY (%b::text[]) ORDER BY tree_index
 """
 
 
@@ -46,16 +52,16 @@ class PostgresDisclosures:
 
     async def save_key(self, grant: bytes, sealed: bytes) -> bytes:
         await self._database.execute(
-            "INSERT INTO node.grant_keys (grant_tag, sealed) VALUES (%b, %b) ON CONFLICT DO NOTHING", [grant, sealed]
+            "INSERT INTO node.grant_keys (grant_id, sealed) VALUES (%b, %b) ON CONFLICT DO NOTHING", [grant, sealed]
         )
         return await self.key(grant) or sealed
 
     async def key(self, grant: bytes) -> bytes | None:
-        rows = await self._database.rows("SELECT sealed FROM node.grant_keys WHERE grant_tag = %b", [grant])
+        rows = await self._database.rows("SELECT sealed FROM node.grant_keys WHERE grant_id = %b", [grant])
         return bytes(rows[0][0]) if rows else None
 
     async def keys(self) -> Sequence[bytes]:
-        query = "SELECT grant_tag FROM node.grant_keys UNION SELECT grant_tag FROM node.disclosed ORDER BY 1"
+        query = "SELECT grant_id FROM node.grant_keys UNION SELECT grant_id FROM node.disclosed ORDER BY 1"
         return [grant for (grant,) in await self._database.rows(query)]
 
     async def mark(self) -> int:
@@ -71,7 +77,7 @@ class PostgresDisclosures:
 
     async def waiting(self, grant: bytes, limit: int, without: Collection[str] = ()) -> Sequence[Claim]:
         query = _SELECT + (
-            "WHERE grant_tag = %b AND state = 0 AND holder <> ALL (%b::text[]) ORDER BY tree_index, holder LIMIT %b"
+            "WHERE grant_id = %b AND state = 0 AND holder <> ALL (%b::text[]) ORDER BY tree_index, holder LIMIT %b"
         )
         return _claims(await self._database.rows(query, [grant, TextArray(sorted(without)), limit]))
 
@@ -80,7 +86,7 @@ class PostgresDisclosures:
             await self._database.execute(_SETTLE, _columns(claims))
 
     async def of_records(self, grant: bytes, records: Collection[bytes]) -> Sequence[Claim]:
-        query = _SELECT + "WHERE grant_tag = %b AND id = ANY (%b::bytea[]) ORDER BY tree_index, holder"
+        query = _SELECT + "WHERE grant_id = %b AND id = ANY (%b::bytea[]) ORDER BY tree_index, holder"
         return _claims(await self._database.rows(query, [grant, ByteaArray(sorted(records))]))
 
     async def page(
@@ -103,12 +109,11 @@ class PostgresDisclosures:
 
     async def drop(self, grant: bytes) -> None:
         async with self._database.node() as conn, conn.transaction():
-            await conn.execute("DELETE FROM node.grant_keys WHERE grant_tag = %b", [grant])
-            await conn.execute("DELETE FROM node.disclosed WHERE grant_tag = %b", [grant])
+            await conn.execute("DELETE FROM node.grant_keys WHERE grant_id = %b", [grant])
+            await conn.execute("DELETE FROM node.disclosed WHERE grant_id = %b", [grant])
 
-    async def forget(self, records: Collection[bytes]) -> None:
-        query = "DELETE FROM node.disclosed WHERE id = ANY (%b::bytea[])"
-        await self._database.execute(query, [ByteaArray(sorted(records))])
+    async def public(self, kinds: Collection[str]) -> Sequence[Standing]:
+        return [Standing(*row) for row in await self._database.rows(_PUBLIC, [TextArray(sorted(kinds))])]
 
     async def standing(self, records: Collection[bytes]) -> Mapping[bytes, Standing]:
         rows = await self._database.rows(_STANDING, [ByteaArray(sorted(records))])
@@ -116,7 +121,10 @@ class PostgresDisclosures:
 
 
 def _claims(rows: Iterable[Row]) -> list[Claim]:
-    return [Claim(row[0], row[1], row[2], *row[3:7], State(row[7]), *row[8:]) for row in rows]
+    return [
+        Claim(grant, record, holder, index, sections, at_ms, sealed, State(state), type, start_ms, reason)
+        for grant, record, holder, index, sections, at_ms, sealed, state, type, start_ms, reason in rows
+    ]
 
 
 def _columns(claims: Sequence[Claim]) -> list[Array]:

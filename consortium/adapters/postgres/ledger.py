@@ -97,7 +97,7 @@ class PostgresLedger:
         return _one(await self._database.rows(query, [size - 1]))
 
     async def block_of_batch(self, member: str, sequence: int) -> Block | None:
-        query = BLOCK + "WHERE member = %b AND sequence = %b ORDER BY height LIMIT 1"
+        query = BLOCK + "WHERE member = %b AND sequence = %b ORDER BY height DESC LIMIT 1"
         return _one(await self._database.rows(query, [member, sequence]))
 
     async def record(self, record_id: bytes) -> StoredRecord | None:

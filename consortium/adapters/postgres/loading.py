@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from psycopg import AsyncConnection
 
 from consortium.adapters.postgres.pool import fetch
@@ -27,7 +29,7 @@ LEFT JOIN LATERAL (SELECT batch_created_ms FROM ledger.blocks WHERE member = nam
     AND refusal = '' ORDER BY sequence DESC LIMIT 1) AS good ON true
 """
 _PUBLIC = """
-SELECT header, height, time_ms FROM ledger.public_records JOIN ledger.records USING (tree_index)
+SELECT header, height, time_ms, epoch FROM ledger.public_records JOIN ledger.records USING (tree_index)
 JOIN ledger.blocks USING (height) ORDER BY tree_index
 """
 
@@ -50,7 +52,7 @@ async def load(conn: AsyncConnection, genesis: Genesis) -> LedgerState:
     tree = await _tree(conn, block.size)
     if tree.root() != block.root:
         raise Tampering(f"the stored records do not lead to the root of block {block.height}", hint="run an audit")
-    governance = await _governance(conn, genesis)
+    governance = await _since(conn, await _governance(conn, genesis), block.epoch)
     members = await _members(conn, governance)
     return LedgerState(genesis, governance, block.height, last[0][13], block.position, block.time_ms, tree, members)
 
@@ -64,17 +66,25 @@ def _empty(genesis: Genesis, has_blocks: bool) -> LedgerState:
 async def _governance(conn: AsyncConnection, genesis: Genesis) -> Governance:
     """What stands decided: the public records from the first one on."""
     governance = founded(genesis)
-    for header, height, time_ms in await fetch(conn, _PUBLIC):
-        after = step(governance, parse_header(header), height, time_ms)
+    for header, height, time_ms, epoch in await fetch(conn, _PUBLIC):
+        after = step(replace(governance, epoch=epoch), parse_header(header), height, time_ms)
         if isinstance(after, RecordRefusal):
             raise Tampering("a public record in the store does not follow from those before it", hint="run an audit")
         governance = after
     return governance
 
 
+async def _since(conn: AsyncConnection, governance: Governance, epoch: int) -> Governance:
+    """The epoch of the last block, and the block that opened it."""
+    if epoch == governance.genesis.epoch:
+        return replace(governance, epoch=epoch)
+    rows = await fetch(conn, "SELECT min(height) FROM ledger.blocks WHERE epoch = %b", [epoch])
+    return replace(governance, epoch=epoch, epoch_since=rows[0][0])
+
+
 async def _members(conn: AsyncConnection, governance: Governance) -> dict[str, MemberState]:
     members = {name: MemberState() for name in governance.standings}
-    admitted = [standing.first_admitted for standing in governance.standings.values()]
+    admitted = [max(known.first_admitted, governance.epoch_since) for known in governance.standings.values()]
     for name, sequence, latest_ms in await fetch(conn, _MEMBERS, [list(members), admitted]):
         members[name] = MemberState(sequence + 1, latest_ms)
     return members

@@ -13,7 +13,7 @@ from typing import Any
 from consortium.adapters.postgres.arrays import Array, ByteaArray, Int8Array, TextArray
 from consortium.adapters.postgres.committing import held_values
 from consortium.adapters.postgres.pool import Database, Row
-from consortium.adapters.postgres.rows import HELD, held_of
+from consortium.adapters.postgres.rows import HELD, REWRAPS, held_of
 from consortium.ports.party import Arrived, Count, HeldRecord, IndexEntry, Kind, MissingRecord
 
 _ADD_ENTRIES = """
@@ -26,7 +26,8 @@ _FILL = """
 WITH due AS (DELETE FROM node.missing WHERE tree_index = ANY (%(h_indexes)b::bigint[]) RETURNING tree_index),
 lines AS (
     INSERT INTO node.entries (tree_index, start_ms, party, type)
-    SELECT e.* FROM unnest(%(e_indexes)b::bigint[], %(e_starts)b::bigint[], %(e_parties)b::bytea[], %(e_types)b::text[]) AS e
+    SELECT e.* FROM unnest(%(e_indexes)b::bigint[], %(e_starts)b::bigint[], %(e_parties)b::bytea[],
+        %(e_types)b::text[]) AS e
     WHERE EXISTS (SELECT FROM due) ON CONFLICT DO NOTHING
 )
 INSERT INTO node.held (tree_index, bodies, wraps, slots)
@@ -34,23 +35,23 @@ SELECT h.* FROM unnest(%(h_indexes)b::bigint[], %(h_bodies)b::bytea[], %(h_wraps
 WHERE EXISTS (SELECT FROM due) ON CONFLICT DO NOTHING
 """
 # The few rows first, then their headers: a join of the whole tables would read all records before the mark.
-_UNINDEXED = """
-SELECT tree_index, id, header, bodies, wraps, slots FROM (
+_UNINDEXED = f"""
+SELECT tree_index, id, header, bodies, wraps, slots, {REWRAPS.format(table="next")} FROM (
     SELECT * FROM node.held WHERE tree_index >= (SELECT value FROM node.marks WHERE name = 'indexed_up_to')
     ORDER BY tree_index LIMIT %b
 ) AS next JOIN ledger.records USING (tree_index) ORDER BY tree_index
-"""
+"""  # noqa: S608 - constants
 # As above, and what is missing is looked at afterwards: within, it would hide from the planner how few rows it takes.
-_ARRIVED = """
-SELECT tree_index, id, header, bodies, wraps, slots, time_ms FROM (
+_ARRIVED = f"""
+SELECT tree_index, id, header, bodies, wraps, slots, {REWRAPS.format(table="next")}, time_ms FROM (
     SELECT * FROM node.held WHERE tree_index > %b ORDER BY tree_index LIMIT %b
 ) AS next JOIN ledger.records USING (tree_index) JOIN ledger.blocks USING (height)
 WHERE tree_index < COALESCE((SELECT min(tree_index) FROM node.missing), 9223372036854775807)
 ORDER BY tree_index
-"""
+"""  # noqa: S608 - constants
 # Each party's own first lines, then the first of them all: the work does not grow with the number of lines.
 _FIND = """
-SELECT found.tree_index, id, header, bodies, wraps, slots FROM (
+SELECT found.tree_index, id, header, bodies, wraps, slots, {rewraps} FROM (
     SELECT DISTINCT line.tree_index FROM unnest(%(parties)b::bytea[]) AS wanted, LATERAL (
         SELECT tree_index FROM node.entries WHERE party = wanted AND tree_index > %(after)b {filters}
         ORDER BY tree_index LIMIT %(limit)b
@@ -60,6 +61,7 @@ JOIN node.held ON held.tree_index = found.tree_index
 JOIN ledger.records ON records.tree_index = found.tree_index
 ORDER BY found.tree_index
 """
+_FOUND_REWRAPS = REWRAPS.format(table="found")
 _MINE = "SELECT FROM node.entries WHERE entries.tree_index = {table}.tree_index AND party = ANY (%(parties)b::bytea[])"
 _HELD_BY = HELD + f"WHERE id = %(id)b AND EXISTS ({_MINE.format(table='held')})"
 _IS_READER = f"SELECT 1 FROM ledger.records WHERE id = %(id)b AND EXISTS ({_MINE.format(table='records')})"  # noqa: S608
@@ -92,7 +94,7 @@ class PostgresParty:
 
     async def arrived(self, after: int, limit: int) -> Sequence[Arrived]:
         rows = await self._database.rows(_ARRIVED, [after, limit])
-        return [Arrived(held, row[6]) for held, row in zip(held_of(row[:6] for row in rows), rows, strict=True)]
+        return [Arrived(held, row[7]) for held, row in zip(held_of(row[:7] for row in rows), rows, strict=True)]
 
     async def held(self, record_id: bytes, parties: Collection[bytes] | None = None) -> HeldRecord | None:
         if parties is None:
@@ -124,9 +126,9 @@ class PostgresParty:
             if value is not None
         )
         values = {"type": type, "from_ms": from_ms, "to_ms": to_ms, "after": after, "limit": limit}
-        return held_of(await self._as_parties(parties, _FIND.format(filters=filters), values))
+        return held_of(await self._as_parties(parties, _FIND.format(filters=filters, rewraps=_FOUND_REWRAPS), values))
 
-    async def kinds(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
+    async def kinds_of(self, indexes: Collection[int], parties: Collection[bytes]) -> Mapping[int, Kind]:
         rows = await self._as_parties(parties, _KINDS, {"indexes": Int8Array(sorted(indexes))})
         return {row[0]: Kind(row[1], row[2]) for row in rows}
 

@@ -58,6 +58,7 @@ RULES = {
     "ledger.public_records": Rule(ADD),
     # What this node holds as a party, and for whom.
     "node.held": Rule(ADD_AND_ERASE, _INDEXED.format(table="held")),
+    "node.rewraps": Rule(WRITE, _INDEXED.format(table="rewraps")),
     "node.entries": Rule(ADD_AND_ERASE, _OF_THE_PARTIES),
     "node.missing": Rule(ADD_AND_ERASE),
     # The node's own bookkeeping.
@@ -74,7 +75,7 @@ RULES = {
     "node.accesses": Rule(ADD_AND_ERASE),  # reads that wait to be told, and the chains that tell them
     "node.access_chains": Rule(("SELECT", "INSERT", "UPDATE")),
     "node.access_records": Rule(ADD_AND_ERASE),
-    "node.grant_keys": Rule(ADD_AND_ERASE),  # an officer's node: keys of grants, and what was disclosed to them
+    "node.grant_keys": Rule(WRITE),  # an officer's node: keys of grants, and what was disclosed to them
     "node.disclosed": Rule(WRITE),
     "node.erased": Rule(ADD),  # what was erased stays noted
     "node.closed": Rule(ADD),

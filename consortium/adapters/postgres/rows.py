@@ -24,9 +24,13 @@ FROM ledger.blocks LEFT JOIN LATERAL (
 """
 """Selects rows for `block_of`; continue it with WHERE."""
 
-HELD = """
-SELECT tree_index, id, header, bodies, wraps, slots FROM node.held JOIN ledger.records USING (tree_index)
-"""
+REWRAPS = "ARRAY(SELECT sealed FROM node.rewraps AS w WHERE w.tree_index = {table}.tree_index ORDER BY ordinal)"
+"""The last column of rows for `held_of`, by the table that names the record."""
+
+HELD = f"""
+SELECT tree_index, id, header, bodies, wraps, slots, {REWRAPS.format(table="held")}
+FROM node.held JOIN ledger.records USING (tree_index)
+"""  # noqa: S608 - constants
 """Selects rows for `held_of`; continue it with WHERE."""
 
 
@@ -92,8 +96,8 @@ def take(rows: Iterator[Row], count: int) -> Iterator[Row]:
 def held_of(rows: Iterable[Row]) -> list[HeldRecord]:
     """Held records from rows of `HELD`. Raises `Tampering`."""
     return [
-        HeldRecord(index, id, header, _bodies(index, bodies), wraps, tuple(slots))
-        for index, id, header, bodies, wraps, slots in rows
+        HeldRecord(index, id, header, _bodies(index, bodies), wraps, tuple(slots), tuple(rewraps))
+        for index, id, header, bodies, wraps, slots, rewraps in rows
     ]
 
 

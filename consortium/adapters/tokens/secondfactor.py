@@ -55,7 +55,7 @@ class SecondFactors:
         raw = self._entropy(_SECRET_BYTES)
         secret = base64.b32encode(raw).decode()
         codes = tuple(_code(self._entropy(10)) for _ in range(RECOVERY_CODES))
-        sealed = self._custody.seal_at_rest(_context(account), raw)
+        sealed = self._custody.seal_at_rest(context(account), raw)
         if not await self._store.put_factor(SecondFactor(account, sealed), [_digest(code) for code in codes]):
             raise InvalidRequest("this account has a second factor", hint="remove it first")
         uri = pyotp.TOTP(secret).provisioning_uri(name=account, issuer_name=self._issuer)
@@ -82,6 +82,12 @@ class SecondFactors:
         totp = await self._is_totp(factor, code)
         return self._right(factor.account, totp or await self._store.use_code(factor.account, _digest(code)))
 
+    async def require(self, account: str, code: str) -> None:
+        """Raises `InvalidRequest` if the account has a second factor and `code` is none of it."""
+        factor = await self.needed(account)
+        if factor is not None and not await self.passes(factor, code):
+            raise InvalidRequest("a code of the second factor is needed", field="code")
+
     async def take_off(self, account: str, code: str) -> bool:
         """Whether the code is right; the factor is gone then."""
         factor = await self.needed(account)
@@ -105,7 +111,7 @@ class SecondFactors:
     async def _is_totp(self, factor: SecondFactor | None, code: str) -> bool:
         if factor is None or len(code) != DIGITS or not (code.isascii() and code.isdigit()):
             return False
-        secret = self._custody.open_at_rest(_context(factor.account), factor.sealed)
+        secret = self._custody.open_at_rest(context(factor.account), factor.sealed)
         totp = pyotp.TOTP(base64.b32encode(secret).decode(), digits=DIGITS, interval=STEP_S)
         now = self._clock.now_ms() // 1000 // STEP_S
         for step in range(now - AROUND, now + AROUND + 1):
@@ -115,8 +121,9 @@ class SecondFactors:
         return False
 
 
-def _context(account: str) -> bytes:
-    return b"second factor of " + account.encode()
+def context(account: str) -> bytes:
+    """What a sealed secret is bound to: its account."""
+    return b"consortium/v1/second-factor" + account.encode()
 
 
 def _code(raw: bytes) -> str:

@@ -19,6 +19,7 @@ from consortium.agents.market.deliver import Deliverer
 from consortium.agents.market.duty import Agent, Cause, Duty, Poisoned, cause_key
 from consortium.agents.market.forecasts import Mandates
 from consortium.agents.market.gates import Gatekeeper
+from consortium.agents.market.oblivion import Oblivion
 from consortium.agents.market.pay import Payer
 from consortium.agents.market.settle import Settler
 from consortium.energy.payloads.money import Entry
@@ -75,15 +76,31 @@ class MarketAgents:
         self._wake = asyncio.Event()
         self._broken = False
         self._flying = 0
+        self._oblivion: Oblivion | None = None
+        self.level = False
+        """Whether the view knows all that has arrived: not so while it is folded anew."""
         self.followed = False
         """Whether the view has been level with the ledger since the node started."""
         self.idle_height = 0
         """Up to this block nothing is left to do."""
         self._begin()
 
+    def remember(self, oblivion: Oblivion) -> None:
+        """What the agents must still know of what was erased."""
+        self._oblivion = oblivion
+
+    def forget(self) -> None:
+        """Something of what was folded was erased: fold anew, once what is on its way has arrived."""
+        self.level = False
+        self._broken = True
+        self._wake.set()
+
     def _begin(self) -> None:
         """From nothing: an empty view, agents that have seen nothing."""
+        self.level = False
         self.view.forget()
+        if self._oblivion is not None:
+            self.view.own_ids |= self._oblivion.own_ids()
         self._cursor = -1
         self._given.clear()
         self._queue.clear()
@@ -115,6 +132,7 @@ class MarketAgents:
 
     async def run(self) -> None:
         """Act for ever."""
+        self._begin()  # what was erased is known by now
         self._wake.set()
         while True:
             await self._wake.wait()
@@ -122,7 +140,7 @@ class MarketAgents:
             height = self._height
             try:
                 await self._follow()
-                self.followed = True
+                self.followed, self.level = True, not self._broken
             except StoreUnavailable:
                 await asyncio.sleep(_RETRY_S)
                 self._wake.set()
@@ -190,13 +208,16 @@ class MarketAgents:
         record_id = self._derive(cause)
         return record_id in self.view.own_ids or record_id in self._given or record_id in self._hopeless
 
+    def _forbidden(self, duty: Duty) -> bool:
+        return self._oblivion is not None and self._oblivion.forbids(duty)
+
     async def _act(self) -> None:
         for agent in self._agents:
             for number, duty in enumerate(agent.due(), start=1):
                 if isinstance(duty, Poisoned):
                     self._report(duty.error)
                     continue
-                if not self._known(duty.cause):
+                if not self._known(duty.cause) and not self._forbidden(duty):
                     self._given.add(self._derive(duty.cause))
                     self._queue.append(duty)
                 if number % _TURN == 0:

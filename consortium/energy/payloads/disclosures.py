@@ -1,4 +1,4 @@
-"""The sections by which holders hand content keys to an officer under a grant, and shares of escrow keys after a vote."""
+"""The sections by which holders hand content keys to an officer under a grant, and shares of escrow keys by a vote."""
 
 from __future__ import annotations
 
@@ -29,6 +29,22 @@ class Disclosure(Part):
     up_to: Annotated[int, Field(ge=-1)]
     count: Annotated[int, Field(ge=0)]
     box: Box
+
+
+class Escrow(Part):
+    """The keys of a supervised record's other sections, in parts for the dealers of an area and period; always a
+    record's last section. Readers: the compliance members, who cannot open it further.
+
+    `start_ms` is the start of the period. `boxes` are sealed boxes to the escrow keys of `dealers`, in their order.
+    """
+
+    TYPE: ClassVar[str] = "escrow"
+    PART: ClassVar[str] = "keys"
+    GROUP: ClassVar[Group] = "terms"
+    area: Name
+    period: Period
+    dealers: Annotated[tuple[Name, ...], Field(min_length=2, max_length=64)]
+    boxes: Annotated[tuple[Box, ...], Field(min_length=2, max_length=64)]
 
 
 class EscrowShares(Part):

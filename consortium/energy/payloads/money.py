@@ -6,7 +6,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from consortium.energy.payloads.base import NAMES, Amount, Currency, Digest, Group, Name, Part, PartyText, RecordId, Text
+from consortium.energy.payloads.base import (
+    NAMES,
+    Amount,
+    Currency,
+    Digest,
+    Group,
+    Name,
+    Part,
+    PartyText,
+    RecordId,
+    Text,
+)
 
 Movement = Literal["deposit", "withdrawal", "reserve", "release", "trade", "fee", "bill", "imbalance", "reversal"]
 AccountName = Annotated[

@@ -14,6 +14,8 @@ from consortium.energy.field_groups import MONEY, PHYSICAL, TERMS
 Needs = Mapping[str, frozenset[str]]
 _PHYSICAL, _TERMS, _MONEY = frozenset({PHYSICAL}), frozenset({TERMS}), frozenset({MONEY})
 
+CONTRACTS: Final[Needs] = {"contract": _PHYSICAL}
+ORDERS: Final[Needs] = {"order": _TERMS}
 METERS: Final[Needs] = {"reading": _PHYSICAL}
 INVOICE: Final[Needs] = {
     "contract": _PHYSICAL,

@@ -7,7 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from consortium.energy.payloads import access, contracts, erasure, market, metering, money, settlement  # noqa: F401  # register
+from consortium.energy.payloads import (  # noqa: F401  # they register
+    access,
+    contracts,
+    erasure,
+    keys,
+    market,
+    metering,
+    money,
+    settlement,
+)
 from consortium.energy.payloads.base import Part, read_part
 from consortium.errors import Malformed
 from consortium.model.names import Party

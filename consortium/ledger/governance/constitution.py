@@ -26,7 +26,14 @@ def founded(genesis: Genesis) -> Governance:
     raw = _read(genesis.constitution)
     standings = {m.name: Standing(m.name, m.roles, (KeyPeriod(m.keys, 0),), 0, 0) for m in genesis.members}
     digest = bytes.fromhex(raw.policy_set) if raw.policy_set else None
-    return Governance(genesis, standings, {**default_rules(), **raw.rules}, raw.settings, PolicySet(digest, "", {}, 0))
+    return Governance(
+        genesis,
+        standings,
+        {**default_rules(), **raw.rules},
+        raw.settings,
+        PolicySet(digest, "", {}, 0),
+        epoch=genesis.epoch,
+    )
 
 
 def constitution(policy_set: bytes, **more: Any) -> dict[str, Any]:

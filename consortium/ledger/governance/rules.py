@@ -13,7 +13,7 @@ Needed = Literal["majority", "two-thirds", "all"]
 KINDS = (
     "admit-member", "remove-member", "rotate-keys", "revoke-keys", "change-policies", "change-rules",
     "change-settings", "open-grant", "emergency-grant", "confirm-grant", "end-grant", "erase", "legal-hold",
-    "release-hold", "release-escrow",
+    "release-hold", "release-escrow", "recover",
 )  # fmt: skip
 OWN = frozenset({"rotate-keys"})
 """What a member decides alone about itself: in force at once, without a ballot."""

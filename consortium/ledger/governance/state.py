@@ -160,6 +160,9 @@ class Governance:
     erasures: Mapping[bytes, Erasure] = field(default_factory=dict)
     escrow_keys: Mapping[tuple[str, str, str], EscrowKey] = field(default_factory=dict)
     releases: Mapping[bytes, Release] = field(default_factory=dict)
+    epoch: int = 1
+    epoch_since: int = 0
+    """The block that opened the epoch; 0 for the first one."""
 
     @property
     def network(self) -> str:
@@ -168,10 +171,6 @@ class Governance:
     @property
     def channel(self) -> str:
         return self.genesis.channel
-
-    @property
-    def epoch(self) -> int:
-        return self.genesis.epoch
 
     @property
     def origin(self) -> str:

@@ -10,7 +10,7 @@ from consortium.ledger.governance.rules import OWN
 from consortium.ledger.governance.state import Erasure, Governance, ProposalState
 from consortium.ledger.governance.terms import OpenGrant, RotateKeys, Terms, terms_of
 from consortium.model.names import Party
-from consortium.model.public import Acknowledgement, Ballot, EscrowKey, Proposal, Tombstone, parse_body
+from consortium.model.public import Acknowledgement, Ballot, EscrowKey, Proposal, Recovery, Tombstone, parse_body
 from consortium.model.records import Header
 from consortium.model.verdicts import RecordRefusal
 
@@ -37,6 +37,9 @@ def step(governance: Governance, header: Header, height: int, time_ms: int) -> G
         return _acknowledge(governance, header.author, body)
     if isinstance(body, EscrowKey):
         return _escrow(governance, header.author, body)
+    if isinstance(body, Recovery):
+        # What opened the epoch was judged with its batch; the other members' first batches carry the same.
+        return governance if body.epoch == governance.epoch else RecordRefusal.NOT_OPEN
     return RecordRefusal.MALFORMED_BODY
 
 

@@ -182,7 +182,7 @@ async def duties(name: Named, asking: Administrator, body: DutiesRequest, node: 
 async def reset(
     name: Named, asking: Administrator, body: ResetRequest, node: PeopleDep, response: Response
 ) -> InvitedResponse:
-    """What it signed in with is void, its sessions end; its owner sets up anew with the code. Not an administrator's."""
+    """What it signed in with is void, its sessions end; the code sets it up anew. Not an administrator's."""
     return _given(await node.reset(asking, name, second_factor=body.second_factor), response)
 
 

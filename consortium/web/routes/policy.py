@@ -8,7 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from consortium.errors import Forbidden, InvalidRequest, NotAuthenticated, NotFound, StoreUnavailable
+from consortium.errors import (
+    Forbidden,
+    InvalidRequest,
+    NotAuthenticated,
+    NotFound,
+    PayloadTooLarge,
+    StoreUnavailable,
+)
 from consortium.model.names import parse_record_id
 from consortium.pipeline.explaining import Texts
 from consortium.web import examples
@@ -67,7 +74,7 @@ async def explain(
 
 @router.post("/diff", summary="What another policy set would change", response_model=Rows,
              responses=examples.of({"rows": [_CHANGE], "next": None})
-             | documented(NotAuthenticated, Forbidden, InvalidRequest, StoreUnavailable))  # fmt: skip
+             | documented(NotAuthenticated, Forbidden, PayloadTooLarge, InvalidRequest, StoreUnavailable))  # fmt: skip
 async def diff(node: Node, asking: Asking, sets: CompareIn) -> Response:
     """Over the people and records of this node: how many gain or lose which access, by role, type and field group."""
     old, new = (Texts(one.schema_text, one.texts) for one in (sets.old, sets.new))

@@ -1,0 +1,113 @@
+"""What is left of an erased payload in the files of a real Postgres, step by step: so much as docs/operations.md says.
+
+A search for the very bytes of ciphertext and wraps in every file of the server's directory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from consortium.adapters.postgres.erasure import PostgresErasure, rewrite
+from consortium.adapters.postgres.pool import Database
+from consortium.devnet.postgres import EmbeddedPostgres
+from consortium.ports.erasure import Destroyed
+
+pytestmark = pytest.mark.processes
+ROWS = 2000
+GONE = range(700, 760)
+"""Enough in a row that whole pages are emptied: what stands alone in a page is written over as the page closes up."""
+BIG = (ROWS, ROWS + 30)
+"""Bodies that do not fit a page, before and behind the one that goes, which is the one in the middle."""
+LARGE = sum(BIG) // 2
+
+
+@pytest.fixture
+def rows(postgres_urls) -> Mapping[int, tuple[bytes, bytes]]:
+    """Held records: bodies and wraps of random bytes, so that nothing else looks like them."""
+    made = {n: (os.urandom(420), os.urandom(300)) for n in range(ROWS)}
+    made |= {n: (os.urandom(9000), os.urandom(300)) for n in range(*BIG)}
+    with psycopg.connect(postgres_urls.owner, autocommit=True) as conn, conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO node.held VALUES (%s, %s, %s, '')", [(n, *values) for n, values in made.items()]
+        )
+    return made
+
+
+def checkpoint(server: EmbeddedPostgres, *statements: str) -> None:
+    """Everything that is in memory goes to the files."""
+    with psycopg.connect(server.admin_url, autocommit=True) as conn:
+        for statement in (*statements, "CHECKPOINT"):
+            conn.execute(statement.encode())
+
+
+def found(directory: Path, wanted: Mapping[int, tuple[bytes, bytes]], records: Sequence[int]) -> tuple[set[int], set[int]]:
+    """Of which records bytes stand in the tables' files, and of which in the write-ahead log."""
+    parts = {n: [value[100:160] for value in wanted[n]] for n in records}
+    places: tuple[set[int], set[int]] = (set(), set())
+    for path in directory.rglob("*"):
+        try:
+            content = path.read_bytes() if path.is_file() else b""
+        except OSError:  # the server removes files as it goes
+            continue
+        hits = {n for n, values in parts.items() if any(value in content for value in values)}
+        places["pg_wal" in path.parts].update(hits)
+    return places
+
+
+async def test_what_each_step_leaves_in_the_files(
+    postgres_server: EmbeddedPostgres, postgres_dir: Path, postgres_urls, database: Database, rows
+):
+    erased = [*GONE, LARGE]
+    checkpoint(postgres_server)
+    before, _ = found(postgres_dir, rows, erased)
+    assert before == set(erased), "the search finds what is there"
+
+    await PostgresErasure(database).destroy([Destroyed(n, n.to_bytes(16, "big"), bytes(16)) for n in erased])
+    checkpoint(postgres_server)
+    assert found(postgres_dir, rows, erased)[0] == set(erased), "DELETE alone removes no byte"
+
+    with psycopg.connect(postgres_urls.owner, autocommit=True) as conn:
+        conn.execute("VACUUM node.held")
+    checkpoint(postgres_server)
+    tables, log = found(postgres_dir, rows, erased)
+    assert tables, "VACUUM leaves the bytes of pages that it emptied"
+    assert log == set(erased), "and the write-ahead log has them all"
+
+    assert [table for table, _ in rewrite(postgres_urls.owner)].count("node.held") == 1
+    checkpoint(postgres_server)
+    tables, log = found(postgres_dir, rows, erased)
+    assert tables == set(), "written anew the tables hold nothing of them"
+    assert log == set(erased)
+    kept = [n for n in rows if n not in erased]
+    assert found(postgres_dir, rows, kept[::50])[0] == set(kept[::50]), "and all of the others"
+
+    segments = len([path for path in postgres_dir.rglob("pg_wal/0*") if path.is_file()])
+    for _ in range(2 * segments + 2):  # each switch fills the rest of a segment; recycled ones are written over in turn
+        checkpoint(postgres_server, "SELECT pg_logical_emit_message(false, '', 'x')", "SELECT pg_switch_wal()")
+    assert found(postgres_dir, rows, erased) == (set(), set())
+
+
+def test_the_servers_own_vacuum_comes_for_a_single_dead_row(postgres_urls):
+    with psycopg.connect(postgres_urls.owner, autocommit=True) as conn:
+        query = "SELECT relname, reloptions FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'node'"
+        options = {name: set(found or ()) for name, found in conn.execute(query)}
+    wanted = {"autovacuum_vacuum_threshold=0", "autovacuum_vacuum_scale_factor=0"}
+    assert all(wanted <= options[table] for table in ("held", "entries"))
+
+
+def test_the_node_may_delete_from_every_table_with_rows_of_records(postgres_urls):
+    """So that whoever adds such a table adds the right as well: else nothing could be erased any more."""
+    query = """
+    SELECT relname, has_table_privilege(pg_class.oid, 'DELETE') FROM pg_attribute
+    JOIN pg_class ON pg_class.oid = attrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE nspname = 'node' AND relkind IN ('r', 'p') AND attname = 'tree_index'
+    """
+    with psycopg.connect(postgres_urls.node, autocommit=True) as conn:
+        rights = dict(conn.execute(query).fetchall())
+    assert {"held", "entries", "missing", "erased"} <= set(rights)
+    assert [table for table, may in rights.items() if not may] == ["erased"]
