@@ -262,7 +262,7 @@ class GrantsWorld:
         for node in self.nodes.values():
             await asyncio.wait_for(node.applier.until_position(min(position, self._last())), 10)
         for node in self.nodes.values():
-            while await node.store.unindexed(1):
+            while await node.store.unindexed(1):  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
     def _last(self) -> int:
@@ -272,7 +272,7 @@ class GrantsWorld:
         """So much later by the ledger's time: every node has said so by a sign of life."""
         self.clock.ms += ms
         for node in self.nodes.values():
-            while node.applier.state.time_ms < self.clock.ms:
+            while node.applier.state.time_ms < self.clock.ms:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 
     async def disclose(self) -> None:

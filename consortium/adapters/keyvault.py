@@ -62,9 +62,8 @@ class KeyVault:
         return chain.generations[-1].public()
 
     async def settle(self, keys: MemberKeys) -> None:
-        if keys == self._filed:
-            return
-        await self._change(lambda chain: chain.activated(keys) if keys in _publics(chain) else chain)
+        if keys != self._filed:
+            await self._change(lambda chain: chain)
 
     async def retire(self, others: Collection[bytes]) -> None:
         await self._change(lambda chain: chain.retired(others))
@@ -76,8 +75,14 @@ class KeyVault:
         await self._change(Keychain.storage_dropped)
 
     async def _change(self, step: Callable[[Keychain], Keychain]) -> Keychain:
+        in_force = self._custody.public
+
+        def settled_step(chain: Keychain) -> Keychain:
+            """What follows from the keys in force must not follow from those that the file still takes for them."""
+            return step(chain.activated(in_force) if in_force in _publics(chain) else chain)
+
         async with self._changing:
-            chain = await asyncio.to_thread(keyfile.change, self._path, self._unlock, step, self._entropy)
+            chain = await asyncio.to_thread(keyfile.change, self._path, self._unlock, settled_step, self._entropy)
             self._seen = self._stamp()
             self._take(chain)
             return chain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from consortium.errors import CallerError, OperatorError
 from consortium.pipeline.telling import Teller
@@ -11,6 +12,7 @@ from consortium.ports.accesses import AccessStore, Backlog
 from consortium.ports.clock import Clock
 
 TIMEOUT_S = 10.0
+_PAUSE_S = 0.2
 LATE_S = 60.0
 """Whoever reads, its subject is told within a minute: later than that is an alarm."""
 
@@ -43,12 +45,11 @@ class Telling:
         """Tell for ever. What cannot be told now is told later: nothing is dropped."""
         while True:
             more = False
-            try:
+            # What fails waits on: the next round tries again, and its age says since when.
+            with suppress(OperatorError, CallerError):
                 more = await self._teller.flush(TIMEOUT_S)
-            except (OperatorError, CallerError):
-                pass  # it waits on: the next round tries again, and its age says since when
             await self._measure()
-            await asyncio.sleep(0 if more else self._interval_s)
+            await asyncio.sleep(min(_PAUSE_S, self._interval_s) if more else self._interval_s)
 
     async def _measure(self) -> None:
         try:

@@ -21,6 +21,9 @@ from consortium.errors import InvalidRequest
 
 def demo(
     stop: Annotated[bool, typer.Option("--exit", help="Stop everything at the end.")] = False,
+    with_join: Annotated[
+        bool, typer.Option("--with-join", help="At the end a fifth member joins, trades, and is removed.")
+    ] = False,
     directory: Annotated[Path, typer.Option("--dir", help="Where everything goes that the demo writes.")] = Path(
         ".demo"
     ),
@@ -40,7 +43,7 @@ def demo(
     Exit code 0 only if every check held.
     """
     with reported():
-        options = DemoOptions(directory, meters, prices, _day(day), postgres)
+        options = DemoOptions(directory, meters, prices, _day(day), postgres, with_join)
         held = asyncio.run(_run(options, stop))
     if not held:
         raise typer.Exit(1)

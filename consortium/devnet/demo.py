@@ -23,6 +23,7 @@ from consortium.devnet.calls import Calls
 from consortium.devnet.day import EVENING, Progress, TradingDay, clock_file, number_of, require_prices
 from consortium.devnet.figures import Figures, gather
 from consortium.devnet.homes import MeterRow, PriceRow, homes_of, meters_of, read_meters, read_prices
+from consortium.devnet.join_demo import with_join
 from consortium.devnet.network import Devnet, MemberPlan
 from consortium.devnet.postgres import EmbeddedPostgres, PostgresServer, external
 from consortium.devnet.processes import Processes
@@ -40,13 +41,16 @@ _ACCESS_INTERVAL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What to run. `postgres_url` is an administrator's URL of a server to use instead of the embedded one."""
+    """What to run. `postgres_url` is an administrator's URL of a server to use instead of the embedded one. `with_join`:
+    a fifth member joins at the end, and is removed again.
+    """
 
     directory: Path
     meters: Path
     prices: Path
     day: date
     postgres_url: str | None = None
+    with_join: bool = False
 
 
 @dataclass(slots=True)
@@ -155,6 +159,9 @@ async def run_day(demo: Demo, progress: Progress) -> None:
         seen = checks.Seen(demo.net, day, demo.tokens, heads, figures)
         demo.checks = [*await checks.run_all(seen), *await market_checks.run_all(seen)]
         demo.checks += await privacy_checks.run_all(seen)
+        if demo.options.with_join:
+            progress("a fifth member joins, and leaves", 0, 0)
+            demo.checks += await with_join(seen)
     counts = {
         "records": heads["gridco"]["size"],
         "readings": len(day.answers),

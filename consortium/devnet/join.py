@@ -5,6 +5,7 @@ etcd; voted out, shut out. Each step is the command, or the call, that its peopl
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
@@ -39,6 +40,11 @@ class Newcomer:
     async def prepare(self) -> Member:
         """Its own keys, database, certificates and people."""
         return await self.net.add_member(self.plan)
+
+    def public_keys(self) -> MemberKeys:
+        """What `consortium node init` wrote for the others to see."""
+        text = (self.net.nodes[self.name].directory / "public.json").read_text("utf-8")
+        return MemberKeys.from_dict(json.loads(text)["keys"])
 
     async def invited_by(self, member: str) -> Path:
         """The folder with an invitation that a member of now wrote."""

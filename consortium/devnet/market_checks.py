@@ -90,12 +90,12 @@ async def _replayed(seen: Seen) -> tuple[bool, str]:
     book = await seen.day.calls.get("suncoop", f"/v1/markets/{MARKET}/sessions/{session['start']}/book")
     path = seen.net.directory / "book.json"
     path.write_text(json.dumps(book), "utf-8")
-    equal = await _command("market", "replay", str(path))
+    equal = await command("market", "replay", str(path))
     if not book["orders"]:
         return equal == 0, "nothing was ordered on that day: an empty book clears to nothing"
     changed = seen.net.directory / "book-changed.json"
     changed.write_text(json.dumps(_changed(book)), "utf-8")
-    refused = await _command("market", "replay", str(changed))
+    refused = await command("market", "replay", str(changed))
     hour = session["hour"]
     return equal == 0 and refused != 0, f"hour {hour}: {session['trades']} trades again; a changed book is refused"
 
@@ -156,7 +156,7 @@ def _units(amount: int) -> str:
     return f"{sign}{cents // 100:,}.{cents % 100:02d}"
 
 
-async def _command(*arguments: str) -> int:
+async def command(*arguments: str) -> int:
     """The command that anyone would use, in a process of its own; its exit code."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "consortium", *arguments,

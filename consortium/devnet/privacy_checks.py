@@ -8,16 +8,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 from consortium.devnet.checks import Check, Seen, make
 from consortium.devnet.figures import rows
+from consortium.devnet.market import AREA
+from consortium.devnet.market_checks import command
 from consortium.errors import OperatorError
 
 _ABSENT = "0" * 32
+OFFICER = "regulator-officer"
 _PATIENCE_S = 60.0
 _POLL_S = 0.1
 BILLING_PURPOSE, ADVICE = "a question about the bill", "advice on saving"
@@ -148,6 +151,115 @@ async def _delegation(people: People) -> Shown:
     return held, f"{people.neighbour} reads {people.home}'s meter: {codes}, ended {after.status_code}; the home sees it"
 
 
+async def _officer(people: People) -> Shown:
+    """Without a grant nothing; two members vote; then the trades of one area and morning, and none of the evening."""
+    day = people.seen.day
+    period = {"from": _at(people, 0), "to": _at(people, 24), "type": "trade"}
+    trades = await rows(day.calls, "gridco", "/v1/records", period)
+    noon = day.start + timedelta(hours=12)
+    morning = {one["id"] for one in trades if _start(one) < noon}
+    evening = [one["id"] for one in trades if _start(one) >= noon]
+    nothing = [
+        (await people.ask(OFFICER, "GET", f"/v1/records/{id}")).status_code for id in (*sorted(morning)[:1], _ABSENT)
+    ]
+    grant = await _granted(people, _at(people, 0), _at(people, 12))
+    path = f"/v1/grants/{grant}/records"
+
+    async def disclosed() -> list[str] | None:
+        found = await _pages(people, path)
+        return found if set(found) >= morning else None
+
+    found = await people.until(disclosed, "the holders have disclosed the morning's trades")
+    refused = [(await people.ask(OFFICER, "GET", f"{path}/{id}")).status_code for id in (*evening[:1], _ABSENT)]
+    told = await _told_of_grant(people, found, grant)
+    held = set(found) == morning and set(nothing) == set(refused) == {404} and told
+    return bool(held), (
+        f"without a grant {nothing[0]}; 2 of 3 members vote; {len(found)} trades of the morning, "
+        f"one of the evening {refused[0]}; {told}"
+    )
+
+
+async def _granted(people: People, start: str, end: str) -> str:
+    """A grant for the trades of the demo's area in a period, by the votes of two members; its id."""
+    asked = {
+        "types": ["trade"],
+        "areas": [AREA],
+        "groups": ["physical", "terms", "identity"],
+        "from": start,
+        "to": end,
+        "purpose": "market surveillance",
+        "basis": "Regulation (EU) No 1227/2011, Art. 13",
+        "until": (people.seen.day.end + timedelta(days=30)).isoformat(),
+    }
+    made = await people.json(OFFICER, "POST", "/v1/grants", json=asked)
+    for admin in ("gridco-admin", "suncoop-admin"):
+        ballot = {"proposal": made["id"], "yes": True}
+        await people.until(lambda a=admin, b=ballot: _ballot(people, a, b), f"{admin} votes")  # type: ignore[misc]
+    return str(made["id"])
+
+
+async def _ballot(people: People, admin: str, ballot: Mapping[str, Any]) -> bool:
+    """Whether the ballot was counted; not while the proposal has still to reach the member's node."""
+    response = await people.ask(admin, "POST", "/v1/governance/ballots", json=ballot)
+    return response.status_code == 200 and response.json()["state"] == "accepted"
+
+
+async def _pages(people: People, path: str) -> list[str]:
+    """The ids of all records under a grant."""
+    found: list[str] = []
+    after = -1
+    while True:
+        response = await people.ask(OFFICER, "GET", path, params={"after": after, "limit": 100})
+        if response.status_code != 200:
+            return []
+        body = response.json()
+        found += [row["id"] for row in body["rows"]]
+        if body["next"] is None:
+            return found
+        after = body["next"]
+
+
+async def _told_of_grant(people: People, found: list[str], grant: str) -> str:
+    """That a home whose trades were read sees it in its list, with the officer's name and the grant."""
+    for home in people.seen.day.homes:
+        rows_ = (await people.json(home.name, "GET", "/v1/me/accesses", params={"limit": 500}))["rows"]
+        mine = [row for row in rows_ if row["basis"] == "grant" and row["under"] == grant]
+        if any(set(row["records"]) & set(found) for row in mine):
+            return f"{home.name} sees that {mine[0]['name']} read"
+    return ""
+
+
+async def _erased(people: People) -> Shown:
+    """A home has a reading erased: every member acknowledges, nobody reads it any more, and the export still audits."""
+    reading = people.seen.ids_of(people.home)[-1]
+    asked = await people.json(people.home, "POST", "/v1/erasures", json={"records": [reading]})
+    (row,) = asked["rows"]
+    if row["by"] is None:
+        return False, f"{row['state']}: {row['reason']}"
+
+    async def acknowledged() -> Any:
+        response = await people.ask(people.home, "GET", f"/v1/erasures/{row['by']}")
+        return response.json() if response.status_code == 200 and not response.json()["awaited"] else None
+
+    done = await people.until(acknowledged, "every member acknowledges the erasure")
+    readers = (people.home, f"{people.member}-staff", "gridco-staff")
+    codes = {(await people.ask(reader, "GET", f"/v1/records/{reading}")).status_code for reader in readers}
+    net = people.seen.net
+    folder = str(net.directory / "export")
+    exported = await command("export", folder, "--config", str(net.nodes["gridco"].config))
+    audited = await command("audit", folder, "--trust", str(net.trust_file))
+    held = codes == {404} and (exported, audited) == (0, 0)
+    return (
+        held,
+        f"{len(done['acknowledged'])} members acknowledge; readers get {max(codes)}; the export audits: {audited}",
+    )
+
+
+def _start(record: Mapping[str, Any]) -> datetime:
+    """The start of the session that a trade belongs to."""
+    return datetime.fromisoformat(next(iter(record["data"].values()))["start"])
+
+
 async def _as_delegate(people: People, record: str) -> httpx.Response:
     behalf = {"Consortium-Behalf": f"{people.home}@{people.member}"}
     return await people.ask(people.neighbour, "GET", f"/v1/records/{record}", headers=behalf)
@@ -173,4 +285,6 @@ _CHECKS: tuple[tuple[str, Callable[[People], Awaitable[Shown]]], ...] = (
     ("a home sees its own, and who read", _own_contract),
     ("metering staff see no price", _metering),
     ("a delegation, and its end", _delegation),
+    ("an officer, by grant alone", _officer),
+    ("erased, and still provable", _erased),
 )

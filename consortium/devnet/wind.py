@@ -99,5 +99,5 @@ async def seen_by(calls: Calls, party: str, contract: str) -> list[str]:
     found: list[str] = []
     for kind in ("agreed", "statement"):
         page = await calls.get(party, "/v1/records", type=kind, limit=500)
-        found += [record["id"] for record in page["records"] if record["data"].get("contract") == contract]
+        found += [r["id"] for r in page["records"] if r["data"].get("physical", {}).get("contract") == contract]
     return found

@@ -53,6 +53,7 @@ class Teller:
         self._clock = clock
         self._halted = halted
         self._lock = asyncio.Lock()
+        self._more = False
         self._behind = True
         """Records may have their places and not be under way: since a crash, or since the node took none."""
 
@@ -85,7 +86,7 @@ class Teller:
             unwritten = await self._store.unwritten(MAX_AT_ONCE)
             started = self._start(unwritten)
         await self._finish(started, timeout_s, began)
-        return len(tags) == MAX_AT_ONCE or len(unwritten) == MAX_AT_ONCE
+        return self._more or len(tags) == MAX_AT_ONCE or len(unwritten) == MAX_AT_ONCE
 
     def _require_running(self) -> None:
         if self._halted():
@@ -100,6 +101,7 @@ class Teller:
         """
         for _ in range(_TRIES):
             waiting = await self._store.waiting(tags, MAX_AT_ONCE)
+            self._more = len(waiting) == MAX_AT_ONCE
             numbers = {one.number: self._read(one.noted) for one in waiting}
             told: dict[str, list[int]] = {}
             for number, read in numbers.items():

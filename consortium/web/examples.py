@@ -45,6 +45,7 @@ RECORD = {
     "created": "2017-06-15T19:00:04.250Z",
     "index": 340,
     "data": {**_DATA, "interval_start": "2017-06-15T18:00:00Z", "quality": "measured"},
+    "withheld": [],
 }
 HEADER = {
     "id": ID,

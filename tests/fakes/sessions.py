@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -107,7 +108,9 @@ class MemoryInvitations:
         return self._by_account.get(account)
 
     async def invitations(self) -> Sequence[Invitation]:
-        return [self._by_account[name] for name in sorted(self._by_account)]
+        found = [self._by_account[name] for name in sorted(self._by_account)]
+        await asyncio.sleep(0)  # a real store lets others run here
+        return found
 
     async def confirm_invitation(self, account: str, by: str) -> bool:
         found = self._by_account.get(account)

@@ -94,7 +94,8 @@ async def test_all_keys_change_under_load(network: Network) -> None:
     tasks = [asyncio.create_task(writing("home-01@suncoop", n * 1000)) for n in range(1, 4)]
     tasks.append(asyncio.create_task(writing("home-09@cityretail", 9000)))
     for member, what in (("suncoop", "signing"), ("suncoop", "encryption"), ("cityretail", "all"), ("gridco", "all")):
-        assert (await rotated(network, member, what))["state"] == "accepted"
+        answer = await rotated(network, member, what)
+        assert answer["state"] == "accepted", answer
         count = len(written)
 
         async def more(goal: int = count + 10) -> bool:
@@ -126,14 +127,14 @@ async def test_an_old_record_proves_itself_by_the_new_trust_file(network: Networ
     before = trust_policy(network.net.genesis)
     await rotated(network, "suncoop", "signing")
     await network.agreed()
-    staff = await network.client("suncoop-metering")
+    home = await network.client("home-01")
 
     async def receipt() -> str | None:
-        response = await staff.get(f"/v1/records/{old}/receipt")
+        response = await home.get(f"/v1/records/{old}/receipt")
         return response.text if response.status_code == 200 else None
 
     text = await wait_until(receipt, "a receipt")
-    trust = (await staff.get("/v1/log/trust")).text
+    trust = (await home.get("/v1/log/trust")).text
     (tmp_path / "receipt").write_text(text)
     (tmp_path / "trust").write_text(trust)
     out = await command(

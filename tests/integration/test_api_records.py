@@ -67,6 +67,7 @@ async def test_what_was_submitted_is_what_is_read_with_its_time_in_utc(network):
         "author": "cityretail",
         "index": answer["index"],
         "data": {**sent["data"], "interval_start": "2017-06-15T05:00:00Z"},
+        "withheld": [],
     }
 
 

@@ -6,14 +6,17 @@ A search for the very bytes of ciphertext and wraps in every file of the server'
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from consortium.adapters.postgres.erasure import PostgresErasure, rewrite
+from consortium.adapters.postgres.migrate import upgrade
 from consortium.adapters.postgres.pool import Database
+from consortium.adapters.postgres.roles import DatabaseUrls
 from consortium.devnet.postgres import EmbeddedPostgres
 from consortium.ports.erasure import Destroyed
 
@@ -27,14 +30,33 @@ LARGE = sum(BIG) // 2
 
 
 @pytest.fixture
-def rows(postgres_urls) -> Mapping[int, tuple[bytes, bytes]]:
+def server() -> Iterator[EmbeddedPostgres]:
+    """A server of its own: what others write into a shared one would hide, and overwrite, what is looked for."""
+    with tempfile.TemporaryDirectory(prefix="consortium-files-") as directory:
+        made = EmbeddedPostgres(Path(directory))
+        try:
+            made.start()
+            yield made
+        finally:
+            made.stop()
+
+
+@pytest.fixture
+def urls(server: EmbeddedPostgres) -> DatabaseUrls:
+    found = server.create_database("files", fresh=True)
+    upgrade(found.owner, found.roles)
+    with psycopg.connect(found.owner, autocommit=True) as conn:  # step by step: the server's own comes in between
+        conn.execute("ALTER TABLE node.held SET (autovacuum_enabled = false, toast.autovacuum_enabled = false)")
+    return found
+
+
+@pytest.fixture
+def rows(urls: DatabaseUrls) -> Mapping[int, tuple[bytes, bytes]]:
     """Held records: bodies and wraps of random bytes, so that nothing else looks like them."""
     made = {n: (os.urandom(420), os.urandom(300)) for n in range(ROWS)}
     made |= {n: (os.urandom(9000), os.urandom(300)) for n in range(*BIG)}
-    with psycopg.connect(postgres_urls.owner, autocommit=True) as conn, conn.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO node.held VALUES (%s, %s, %s, '')", [(n, *values) for n, values in made.items()]
-        )
+    with psycopg.connect(urls.owner, autocommit=True) as conn, conn.cursor() as cursor:
+        cursor.executemany("INSERT INTO node.held VALUES (%s, %s, %s, '')", [(n, *both) for n, both in made.items()])
     return made
 
 
@@ -59,37 +81,36 @@ def found(directory: Path, wanted: Mapping[int, tuple[bytes, bytes]], records: S
     return places
 
 
-async def test_what_each_step_leaves_in_the_files(
-    postgres_server: EmbeddedPostgres, postgres_dir: Path, postgres_urls, database: Database, rows
-):
-    erased = [*GONE, LARGE]
-    checkpoint(postgres_server)
-    before, _ = found(postgres_dir, rows, erased)
-    assert before == set(erased), "the search finds what is there"
+async def test_what_each_step_leaves_in_the_files(server: EmbeddedPostgres, urls: DatabaseUrls, rows):
+    directory, erased, looked_for = Path(server.admin_url and server._directory), [*GONE, LARGE], [*GONE[::10], LARGE]
+    checkpoint(server)
+    assert found(directory, rows, looked_for)[0] == set(looked_for), "the search finds what is there"
 
+    database = await Database.open(urls.node, name="files", timeout_s=2)
     await PostgresErasure(database).destroy([Destroyed(n, n.to_bytes(16, "big"), bytes(16)) for n in erased])
-    checkpoint(postgres_server)
-    assert found(postgres_dir, rows, erased)[0] == set(erased), "DELETE alone removes no byte"
+    await database.close()
+    checkpoint(server)
+    assert found(directory, rows, looked_for)[0] == set(looked_for), "DELETE alone removes no byte"
 
-    with psycopg.connect(postgres_urls.owner, autocommit=True) as conn:
+    with psycopg.connect(urls.owner, autocommit=True) as conn:
         conn.execute("VACUUM node.held")
-    checkpoint(postgres_server)
-    tables, log = found(postgres_dir, rows, erased)
+    checkpoint(server)
+    tables, log = found(directory, rows, looked_for)
     assert tables, "VACUUM leaves the bytes of pages that it emptied"
-    assert log == set(erased), "and the write-ahead log has them all"
+    assert log == set(looked_for), "and the write-ahead log has them all"
 
-    assert [table for table, _ in rewrite(postgres_urls.owner)].count("node.held") == 1
-    checkpoint(postgres_server)
-    tables, log = found(postgres_dir, rows, erased)
+    assert [table for table, _ in rewrite(urls.owner)].count("node.held") == 1
+    checkpoint(server)
+    tables, log = found(directory, rows, looked_for)
     assert tables == set(), "written anew the tables hold nothing of them"
-    assert log == set(erased)
-    kept = [n for n in rows if n not in erased]
-    assert found(postgres_dir, rows, kept[::50])[0] == set(kept[::50]), "and all of the others"
+    assert log == set(looked_for)
+    kept = [n for n in rows if n not in erased][::100]
+    assert found(directory, rows, kept)[0] == set(kept), "and all of the others"
 
-    segments = len([path for path in postgres_dir.rglob("pg_wal/0*") if path.is_file()])
+    segments = len([path for path in directory.rglob("pg_wal/0*") if path.is_file()])
     for _ in range(2 * segments + 2):  # each switch fills the rest of a segment; recycled ones are written over in turn
-        checkpoint(postgres_server, "SELECT pg_logical_emit_message(false, '', 'x')", "SELECT pg_switch_wal()")
-    assert found(postgres_dir, rows, erased) == (set(), set())
+        checkpoint(server, "SELECT pg_logical_emit_message(false, '', 'x')", "SELECT pg_switch_wal()")
+    assert found(directory, rows, looked_for) == (set(), set())
 
 
 def test_the_servers_own_vacuum_comes_for_a_single_dead_row(postgres_urls):

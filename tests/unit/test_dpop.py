@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from consortium.adapters.tokens import dpop
+from consortium.adapters.tokens import compact, dpop
 from consortium.adapters.tokens.peers import PeerTokens
 from consortium.crypto import signing
 from consortium.crypto.hashing import sha256
@@ -239,13 +239,19 @@ async def test_kinds_that_need_a_key_have_no_token_without_one(world, name, kind
 
 async def test_a_binding_of_another_kind_is_not_ignored(world):
     """`cnf` of RFC 8705 (a certificate): nobody checks it here, so nobody gets in by it."""
-    from consortium.adapters.tokens import compact
-
     header = jwt.get_unverified_header(world.token)
     claims = jwt.decode(world.token, options={"verify_signature": False}) | {"sub": "alice", "kind": "staff"}
     for confirmation in ({"x5t#S256": "x"}, {}, "x", {"jkt": ""}, {"jkt": 5}, {"jkt": "x", "x5t#S256": "x"}):
         token = compact.sign({**claims, "cnf": confirmation}, header["kid"], custody_of("suncoop").sign_token)
         await world.refuses(None, token)
+
+
+async def test_a_second_binding_beside_the_key_is_not_ignored(world):
+    header = jwt.get_unverified_header(world.token)
+    claims = jwt.decode(world.token, options={"verify_signature": False})
+    both = {"jkt": world.key.thumbprint, "x5t#S256": "x"}
+    token = compact.sign({**claims, "cnf": both}, header["kid"], custody_of("suncoop").sign_token)
+    await world.refuses(world.proof(token=token), token)
 
 
 def test_a_key_shows_nothing_of_itself():

@@ -176,6 +176,7 @@ async def test_when_a_party_is_gone_the_others_shares_open_its_trades_of_that_ar
     await refused_alike(world, id, another_month)
     ((_, released), *_) = world.office.releases.released
     assert released.under == id
+    assert world.office.refused == [], "what is of another area or month is not even tried"
     later = await trade(world, MORNING + HOUR)
     await world.office.receiver.round()
     assert [row["id"] for row in await read_all(world, id)] == [inside.hex(), later.hex()]

@@ -107,15 +107,21 @@ def test_a_file_too_many_and_one_too_few_are_named(bundle):
         (edited("records/*.json", lambda r: r.update(index=1)), "its receipt is of another record"),
         (edited("records/*.json", lambda r: r["proof"].update(receipt=None)), "no receipt yet"),
         (edited("records/*.json", lambda r: r["proof"]["sections"][0].update(key="00" * 32)), "does not match"),
-        (edited("records/*.json", lambda r: r["proof"]["sections"][0].update(body="00")), "the ciphertext is not the one"),
+        (
+            edited("records/*.json", lambda r: r["proof"]["sections"][0].update(body="00")),
+            "the ciphertext is not the one",
+        ),
         (edited("records/*.json", lambda r: r.update(grant="00" * 16)), "another record or grant"),
         (edited("public/000003.json", lambda r: r.update(receipt="")), "a receipt begins with"),
         (lambda folder: (folder / "public/000003.json").unlink(), "the votes do not open this grant"),
         (lambda folder: (folder / "public/000001.json").unlink(), "the ledger would have refused it"),
-        (edited("public/000003.json", lambda r: r.update(time_ms=1 << 46)), "the ledger would have refused it: not-open"),
+        (
+            edited("public/000003.json", lambda r: r.update(time_ms=1 << 46)),
+            "the ledger would have refused it: not-open",
+        ),
         (lambda folder: (folder / "genesis.json").write_text("{}"), "it is no genesis"),
     ],
-)  # fmt: skip
+)
 def test_what_was_reworked_with_its_manifest_is_named_all_the_same(bundle, made, change, sentence):
     reworked(bundle, change)
     assert any(sentence in str(finding) for finding in audited(bundle, made[1]).findings)

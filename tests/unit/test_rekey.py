@@ -123,6 +123,14 @@ async def test_a_proposal_that_never_came_changes_nothing(net):
     assert (answer.state, net.suncoop.custody.public) == ("accepted", before)
 
 
+async def test_one_rotation_after_the_other_builds_on_the_keys_in_force(net):
+    """Before the file has been told which these are: else keys would come back, and the ledger refuse them."""
+    assert (await net.suncoop.rekeyer.rotate("signing")).state == "accepted"
+    signing = net.suncoop.custody.public.signing
+    assert (await net.suncoop.rekeyer.rotate("encryption")).state == "accepted"
+    assert net.suncoop.custody.public.signing == signing
+
+
 # --- revocation ---
 
 

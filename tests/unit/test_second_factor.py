@@ -95,6 +95,19 @@ async def test_guessing_codes_is_slowed_down_and_by_nobody_else(world):
     assert await world.login(code=code(world, made))
 
 
+async def test_guessing_codes_is_slowed_down_whatever_the_first_factor(world):
+    """By a signed challenge nothing else would slow it down."""
+    made = await enrolled(world)
+    factor = await world.desk.factors.needed("home-01")
+    good = {code(world, made, steps) for steps in (-1, 0, 1)}
+    wrong = next(c for c in ("000000", "111111", "222222", "333333") if c not in good)
+    for _ in range(5):
+        assert not await world.desk.factors.passes(factor, wrong)
+    assert not await world.desk.factors.passes(factor, code(world, made))
+    world.clock.turn(30)
+    assert await world.desk.factors.passes(factor, code(world, made))
+
+
 async def test_a_recovery_code_serves_once(world):
     made = await enrolled(world)
     assert len(set(made.codes)) == secondfactor.RECOVERY_CODES

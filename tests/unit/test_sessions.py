@@ -157,6 +157,14 @@ async def test_a_bound_session_is_renewed_with_its_key_alone(world):
     assert not await world.stands(again)  # as a bearer's
 
 
+@pytest.mark.parametrize("kind", ["officer", "machine", "administrator"])
+async def test_kinds_that_need_a_key_open_no_session_without_one(world, kind):
+    account = Account("olga", kind)
+    await world.stores.accounts.put_account(account)
+    await refuses(world.sessions.open(account, ""))
+    assert (await world.sessions.open(account, key_of(world.clock).thumbprint)).scheme == "DPoP"
+
+
 async def test_a_bad_proof_is_not_ignored_at_sign_in(world):
     await refuses(world.login(proof=proof(key_of(world.clock), "GET", "/v1/auth/login", origin="http://elsewhere")))
 

@@ -9,6 +9,7 @@ import pytest
 from consortium.energy import accesses
 from consortium.errors import NotReady
 from consortium.model.names import Party
+from consortium.pipeline.telling import MAX_AT_ONCE
 from consortium.ports.callers import Caller
 from tests.teller_world import TellerWorld, released
 
@@ -169,6 +170,16 @@ async def test_a_large_answer_is_told_whole_in_several_records():
     found = verified(world, HOME)
     assert [len(access.records) for access in found] == [500, 500, 201]
     assert {id for access in found for id in access.records} == {one.id for one in many}
+
+
+async def test_more_than_one_round_takes_is_told_in_several():
+    world = TellerWorld()
+    for number in range(MAX_AT_ONCE + 5):
+        await world.teller.note(world.log._reads(CLERK, [released(number, HOME)]))
+    assert await world.teller.flush(5.0)
+    assert len(world.store.reads) == 5
+    assert not await world.teller.flush(5.0)
+    assert sum(access.answers for access in verified(world, HOME)) == MAX_AT_ONCE + 5
 
 
 async def test_a_type_that_nobody_knows_is_told_as_such():

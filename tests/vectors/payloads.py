@@ -13,6 +13,7 @@ from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.disclosures import Disclosure, Escrow, EscrowShares
 from consortium.energy.payloads.keys import UserKey
+from consortium.energy.payloads.erasure import ErasureRefused, ErasureRequest
 from consortium.energy.payloads.market import (
     Clearing,
     Complaint,
@@ -245,6 +246,14 @@ _ACCESS: tuple[Part, ...] = (
         purpose="tax return",
     ),
     DelegationEnd(start_ms=T0, delegation=record("delegation"), subject=HOME, delegate="adviser@suncoop"),
+    ErasureRequest(start_ms=T0, subject=HOME, records=(record("delivery"), record("statement"))),
+    ErasureRefused(
+        start_ms=T0,
+        request=record("erasure-request"),
+        subject=HOME,
+        records=(record("statement"),),
+        reasons=("records of this type are kept until 2027-06-13T00:00:00Z",),
+    ),
 )
 _KEYS: tuple[Part, ...] = (
     UserKey(start_ms=T0, subject=HOME, key=digest("own key"), mandate=("contract", "reading"), sequence=1),

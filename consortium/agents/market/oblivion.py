@@ -16,7 +16,7 @@ from consortium.ledger.state import LedgerState
 from consortium.model.encoding import encode
 from consortium.ports.keys import KeyCustody
 
-_COMPUTED = ("reading", "order")
+_COMPUTED = frozenset({"reading", "order"})
 """The types from which others are computed: what is older than these are kept is computed no more."""
 _CAUSED = frozenset({"payment", "payment-refused", "gate", "funded"})
 """These follow from one record each, or from time, whatever became of the others: they are always written."""
