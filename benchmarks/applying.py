@@ -38,7 +38,8 @@ class Node:
         hints = {m.name: custody.pair(m.keys.encryption).hint for m in genesis.members}
         log, clock = RecordedLog([]), SystemClock()
         orderer = Orderer(genesis, member, log, stores.ledger, custody, clock, heartbeat_s=10)
-        self.applier = Applier(stores.ledger, state, lambda name: [hints[name]] if name in hints else [], _nothing_witnessed)
+        known = {name: (hint,) for name, hint in hints.items()}
+        self.applier = Applier(stores.ledger, state, lambda name: known.get(name, ()), _nothing_witnessed)
         self.indexer = Indexer(member, Opener(genesis, custody), stores.party, orderer, _impossible)
         self.applier.listen(self.indexer.block_applied)
         self.applier.listen(self._note_held)

@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = Field(description="Postgres URL of the member's own database, as the node's role.")
     database_reader_url: SecretStr = Field(description="The same as the role that answers callers, and only reads.")
     database_owner_url: SecretStr | None = Field(
-        None, description="The same as its owner, who migrates; not needed where `consortium node migrate` is run first."
+        None, description="The same as its owner, who migrates; not needed where `consortium node migrate` runs first."
     )
     policies: Path = Field(POLICIES, description="Folder of the Cedar policies and their schema.")
 

@@ -18,8 +18,8 @@ from consortium.agents.belonging import Belonging
 from consortium.agents.catchup import CatchUp, PayloadFetcher
 from consortium.agents.cosign import Cosigner
 from consortium.agents.disclose import Discloser
-from consortium.agents.escrow import EscrowAgent
 from consortium.agents.erase import Eraser
+from consortium.agents.escrow import EscrowAgent
 from consortium.agents.index import Indexer
 from consortium.agents.market.runner import MarketAgents
 from consortium.agents.overdue import OverdueWatch

@@ -21,8 +21,8 @@ from consortium.ledger.transition import Transition, transition
 from consortium.model.batches import BATCH_CONTEXT, BatchHead, encode_batch
 from consortium.model.blocks import LogEntry
 from consortium.model.members import Genesis, Member, MemberKeys
-from consortium.model.records import SEALED, Header, SealedRecord, SectionSeal
 from consortium.model.public import Body
+from consortium.model.records import SEALED, Header, SealedRecord, SectionSeal
 from consortium.pipeline.seal import public_record
 from consortium.ports.party import HeldRecord
 

@@ -40,7 +40,7 @@ class ErasingNode:
         self.erasing = Erasing(
             node.member, node.access, judge, node.opener, node.store, node.writer, node.custody, world.clock, state
         )
-        node.writer.erased = lambda id: state().governance.erased_by(id, node.member) is not None
+        node.writer.erased = lambda record: state().governance.erased_by(record, node.member) is not None
         rest = (node.writer, node.custody, world.clock, state)
         self.oblivion = Oblivion(node.member, node.custody, state)
         self.eraser = Eraser(

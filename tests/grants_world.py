@@ -85,7 +85,7 @@ class Ledgered(MemoryDisclosures):
 
     def __init__(self, store: MemoryStore) -> None:
         super().__init__()
-        self._store = store
+        self._store, self._looked = store, 0
 
     async def standing(self, records):
         self._look()
@@ -96,6 +96,9 @@ class Ledgered(MemoryDisclosures):
         return await super().public(kinds)
 
     def _look(self) -> None:
+        if self._looked == len(self._store.steps):
+            return
+        self._looked = len(self._store.steps)
         self.ledger = {
             row.verdict.id: Standing(row.verdict.index, row.verdict.height, step.block.time_ms, row.header_bytes)
             for step in self._store.steps

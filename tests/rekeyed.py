@@ -143,9 +143,7 @@ class LiveNode:
         await self.applier.until_height(height)
 
     def accepted(self, record_id: bytes) -> Accepted | None:
-        return next(
-            (r.verdict for step in self.store.steps for r in step.accepted if r.verdict.id == record_id), None
-        )
+        return next((r.verdict for step in self.store.steps for r in step.accepted if r.verdict.id == record_id), None)
 
 
 @asynccontextmanager

@@ -46,8 +46,8 @@ class KeyFile:
     """
 
     __slots__ = (
-        "_at_rest", "_derivation", "_destroyed", "_encryption", "_log", "_newest", "_pairs", "_public", "_publics",
-        "_signing", "_tokens", "_witness", "chain",
+        "_at_rest", "_boxes", "_derivation", "_destroyed", "_encryption", "_log", "_newest", "_pairs", "_public",
+        "_publics", "_signing", "_tokens", "_witness", "chain",
     )  # fmt: skip
 
     def __init__(self, secrets: Secrets | Keychain) -> None:
@@ -79,6 +79,9 @@ class KeyFile:
         self._destroyed: dict[bytes, list[bytes]] = {}
         for public, hint in chain.hints:
             self._destroyed.setdefault(public, []).append(hint)
+        self._boxes: dict[bytes, list[PairKeys]] = {}
+        for public, pair in chain.boxes:
+            self._boxes.setdefault(public, []).append(PairKeys(pair, hints.hint_key(pair)))
 
     @property
     def public(self) -> MemberKeys:
@@ -120,7 +123,7 @@ class KeyFile:
 
     def pairs(self, public: bytes) -> tuple[PairKeys, ...]:
         """The same for each own encryption key that is not destroyed, newest first."""
-        return tuple([self._pair(secret, public) for secret in self._encryption])
+        return (*[self._pair(secret, public) for secret in self._encryption], *self._boxes.get(public, ()))
 
     def hints(self, public: bytes) -> tuple[bytes, ...]:
         """The hint keys shared with the holder of a public key, those of destroyed keys too, newest first."""

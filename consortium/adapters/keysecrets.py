@@ -5,7 +5,7 @@ Plain values: every change gives a new `Keychain`, which `keyfile` writes. Never
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from typing import Any
@@ -104,13 +104,15 @@ class Keychain:
 
     `derivation` is what ids, and the index's names for parties, follow from: it never changes, or a node would write
     again what it has written. `hints` are pairs of another's X25519 public key and the hint key (32 bytes) that it
-    shared with a destroyed key of ours: by it records are recognised that it opened, and nothing is opened.
+    shared with a destroyed key of ours: by it records are recognised that it opened, and nothing is opened. `boxes`
+    are pairs of a box's own (ephemeral) public key and the shared key that opens that box, and no other.
     """
 
     generations: tuple[Generation, ...]
     storage: tuple[StorageKey, ...]
     derivation: bytes
     hints: tuple[tuple[bytes, bytes], ...] = ()
+    boxes: tuple[tuple[bytes, bytes], ...] = ()
 
     def __repr__(self) -> str:
         return f"Keychain({len(self.generations)} generations, ...)"
@@ -148,15 +150,21 @@ class Keychain:
         changed = (replace(g, state=s) for g, s in zip(self.generations, states, strict=True))
         return replace(self, generations=tuple(changed))
 
-    def retired(self, others: Iterable[bytes]) -> Keychain:
+    def retired(self, others: Collection[bytes], boxes: Collection[bytes] = ()) -> Keychain:
         """Without the old generations: what was sealed for them alone opens no more. What they shared with the X25519
-        public keys `others` is still recognised.
+        public keys `others` is still recognised; boxes with these ephemeral public keys still open.
         """
         left = tuple(g for g in self.generations if g.state is not State.OLD)
         kept = {g.encryption for g in left}
         gone = dict.fromkeys(g.encryption for g in self.generations if g.encryption not in kept)
         shared = [(public, hints.hint_key(hints.pair_key(secret, public))) for secret in gone for public in others]
-        return replace(self, generations=left, hints=tuple(dict.fromkeys((*self.hints, *shared))))
+        opening = [(public, hints.pair_key(secret, public)) for secret in gone for public in boxes]
+        return replace(
+            self,
+            generations=left,
+            hints=tuple(dict.fromkeys((*self.hints, *shared))),
+            boxes=tuple(dict.fromkeys((*self.boxes, *opening))),
+        )
 
     def with_new_storage(self, entropy: Entropy) -> Keychain:
         """A new storage key in force. Raises `ConfigurationError` while another one is being replaced."""
@@ -173,7 +181,8 @@ class Keychain:
         """The bytes that are sealed, in version 2 of the file."""
         storage = [[str(key.state), key.key] for key in self.storage]
         generations = [g.encoded() for g in self.generations]
-        return encode([generations, storage, self.derivation, [list(pair) for pair in self.hints]])
+        shared = [[list(pair) for pair in pairs] for pairs in (self.hints, self.boxes)]
+        return encode([generations, storage, self.derivation, *shared])
 
     @classmethod
     def decode(cls, version: int, data: bytes) -> Keychain:
@@ -181,14 +190,14 @@ class Keychain:
         raw = decode(data)
         if version == 1:
             return cls.of(Secrets(*_keys(raw, len(fields(Secrets)))))
-        if type(raw) is not tuple or len(raw) != 4 or any(type(raw[at]) is not tuple for at in (0, 1, 3)):
+        if type(raw) is not tuple or len(raw) != 5 or any(type(raw[at]) is not tuple for at in (0, 1, 3, 4)):
             raise Malformed("a key file holds generations, storage keys, what ids follow from, and hint keys")
         generations = tuple(Generation(_state(g), *_keys(g[1:], 5)) for g in raw[0])
         storage = tuple(StorageKey(_state(s), _keys(s[1:], 1)[0]) for s in raw[1])
         for states in ([g.state for g in generations], [s.state for s in storage]):
             _require_one_active(states)
-        pairs = tuple((public, hint) for public, hint in (_keys(pair, 2) for pair in raw[3]))
-        return cls(generations, storage, _keys((raw[2],), 1)[0], pairs)
+        shared = (tuple((public, key) for public, key in (_keys(pair, 2) for pair in raw[at])) for at in (3, 4))
+        return cls(generations, storage, _keys((raw[2],), 1)[0], *shared)
 
 
 def _keys(raw: Any, count: int) -> tuple[bytes, ...]:

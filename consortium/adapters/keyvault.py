@@ -65,8 +65,8 @@ class KeyVault:
         if keys != self._filed:
             await self._change(lambda chain: chain)
 
-    async def retire(self, others: Collection[bytes]) -> None:
-        await self._change(lambda chain: chain.retired(others))
+    async def retire(self, others: Collection[bytes], boxes: Collection[bytes] = ()) -> None:
+        await self._change(lambda chain: chain.retired(others, boxes))
 
     async def add_storage_key(self) -> None:
         await self._change(lambda chain: chain.with_new_storage(self._entropy))

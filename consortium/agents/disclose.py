@@ -37,6 +37,7 @@ from consortium.ports.party import HeldRecord, PartyStore
 _log = structlog.get_logger(__name__)
 _PAGE = 500
 _TURN = 50
+_REMEMBERED = 50_000
 _RETRY_S = 0.5
 _GATHER_S = 0.25
 """New records are gathered for so long: a block may bring one, or a thousand."""
@@ -83,6 +84,7 @@ class Discloser:
         self._places = places
         self._folded = folded
         self._courses: dict[bytes, _Course] = {}
+        self._fresh: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
         self._tickets: list[tuple[bytes, Ticket]] = []
         self._wake = asyncio.Event()
 
@@ -146,6 +148,7 @@ class Discloser:
                 if len(course.entries) + len(entries) > MAX_ENTRIES:
                     self._write(grant, course)
                 course.entries += entries
+                self._remember(grant.id, held.id, entries)
                 course.at = held.index
                 if number % _TURN == 0:
                     await asyncio.sleep(0)
@@ -166,6 +169,17 @@ class Discloser:
             _log.error("a record that disclosing does not foresee", error=type(error).__name__)
             return []
         return [KeyEntry(held.id, number, keys[number], words) for number in numbers]
+
+    def _remember(self, grant_id: bytes, record: bytes, entries: Sequence[KeyEntry]) -> None:
+        """Soon after a record was disclosed its ciphertext is asked for: it need not be opened again."""
+        if len(self._fresh) >= _REMEMBERED:
+            self._fresh.clear()
+        if entries:
+            self._fresh[grant_id, record] = tuple(entry.section for entry in entries)
+
+    def _covered(self, grant: Grant, held: HeldRecord) -> Sequence[int]:
+        known = self._fresh.pop((grant.id, held.id), None)
+        return known if known is not None else tuple(entry.section for entry in self.entries(grant, held))
 
     def _opened(self, held: HeldRecord) -> tuple[dict[int, bytes], dict[int, Part]]:
         """By section its content key and what it says, of all sections that a party of this node may read."""
@@ -265,8 +279,7 @@ class Discloser:
         size = 0
         for record in records[:MAX_ASKED]:
             held = await self._party.held(record)
-            numbers = [entry.section for entry in self.entries(grant, held)] if held is not None else []
-            bodies = {number: held.bodies[number] for number in numbers} if held is not None else {}
+            bodies = {} if held is None else {n: held.bodies[n] for n in self._covered(grant, held)}
             size += sum(map(len, bodies.values()))
             if found and size > MAX_ANSWER_BYTES:
                 break

@@ -36,6 +36,7 @@ class KeyWatch:
         self._governance = governance
         self._alarm, self._calm = alarm, calm
         self._listeners: list[Switched] = []
+        self._last = custody.public
         self.held = True
 
     def listen(self, listener: Switched) -> None:
@@ -48,7 +49,6 @@ class KeyWatch:
         member = now.member(self._member)
         if member is None:
             return
-        before = self._custody.public
         self.held = self._custody.use(member.keys) or (self._keeper.reload() and self._custody.use(member.keys))
         if self.held:
             self._calm()
@@ -57,7 +57,8 @@ class KeyWatch:
                 f"the key file does not hold the keys that the ledger names for {self._member}: it takes no records; "
                 "if its keys were stolen, put the new ones in place, else this is somebody else's file"
             )
-        if self._custody.public != before or not self.held:
+        before, self._last = self._last, self._custody.public
+        if self._last != before or not self.held:
             for listener in self._listeners:
                 listener(was_revoked(now, self._member))
 

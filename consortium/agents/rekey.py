@@ -187,7 +187,8 @@ class Rekeyer:
             await self._by_schedule()
         if self._retiring:
             await self._rewrap()
-            await self._keeper.retire(_encryption_keys(self._state().governance))
+            now = self._state().governance
+            await self._keeper.retire(_encryption_keys(now), _boxes(now, self._member))
             self._retiring = False
 
     async def _by_schedule(self) -> None:
@@ -252,3 +253,9 @@ class Rekeyer:
 def _encryption_keys(governance: Governance) -> Collection[bytes]:
     """Every X25519 key that any member ever had."""
     return dict.fromkeys(p.keys.encryption for s in governance.standings.values() for p in s.periods)
+
+
+def _boxes(governance: Governance, member: str) -> Collection[bytes]:
+    """The ephemeral public keys of the boxes that hold the member's shares of escrow keys."""
+    shares = (share for key in governance.escrow_keys.values() for share in key.shares if share.member == member)
+    return dict.fromkeys(share.box[:32] for share in shares)

@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.markup import escape
 from rich.table import Table
@@ -22,7 +21,7 @@ from consortium.errors import ConfigurationError
 class _Records(typer.core.TyperGroup):
     """`consortium erase 11ab...` is short for `consortium erase records 11ab...`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
             args = ["records", *args]
         return super().parse_args(ctx, args)

@@ -77,8 +77,8 @@ class Authority:
         _write(self._files, builder.sign(key, hashes.SHA256()), key)
 
     def signed(self, request: bytes, *, server: bool) -> bytes:
-        """The certificate (PEM) for a member's request (PEM): its key, and the name that it asks for, which a person would
-        compare with the member's own word.
+        """The certificate (PEM) for a member's request (PEM): its key, and the name that it asks for. (A person would
+        compare both with the member's own word.)
         """
         asked = x509.load_pem_x509_csr(request)
         key = asked.public_key()

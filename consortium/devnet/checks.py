@@ -127,7 +127,7 @@ async def _others_refused(seen: Seen) -> tuple[bool, str]:
     return held, f"{other.name} gets {', '.join(map(str, sorted(codes)))} for them, the same words as for no record"
 
 
-_OPENED_BY_INDEX = "SELECT count(*) FROM node.entries WHERE type NOT IN ('escrow', 'escrow-share', 'access')"
+_OPENED_BY_INDEX = "SELECT count(*) FROM node.entries WHERE type NOT IN ('escrow', 'escrow-share', 'disclosure', 'access')"
 """What the node found when it opened what it holds: of supervised records it has the ciphertext, and keys in parts."""
 
 

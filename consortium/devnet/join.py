@@ -20,8 +20,7 @@ from consortium.errors import OperatorError
 from consortium.model.members import Member, MemberKeys
 
 WINDFARM = MemberPlan("windfarm", ("utility",))
-_DECIDED_S = 30.0
-_ENFORCED_S = 60.0
+_DECIDED_S, _ENFORCED_S, _READY_S = 60.0, 120.0, 180.0
 _POLL_S = 0.1
 
 
@@ -85,7 +84,7 @@ class Newcomer:
         """Its node, with its own etcd among the endpoints; ready when it takes records."""
         self.net.write_config(self.name)
         self.net.launch(self.name)
-        await self.net.wait_ready(self.name)
+        await self.net.wait_ready(self.name, _READY_S)
         await self.sign_in()
 
     async def sign_in(self) -> None:

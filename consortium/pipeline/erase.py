@@ -57,7 +57,11 @@ class Judge:
     """
 
     def __init__(
-        self, opener: Opener, state: Callable[[], LedgerState], known: Callable[[], Known | None], places: Places | None = None
+        self,
+        opener: Opener,
+        state: Callable[[], LedgerState],
+        known: Callable[[], Known | None],
+        places: Places | None = None,
     ) -> None:
         self._opener = opener
         self._state = state
@@ -140,7 +144,9 @@ class Erasing:
         if not 0 < len(ids) <= MAX_ASKED:
             raise InvalidRequest(f"one to {MAX_ASKED} records at once", field="records")
         found = [await self._asked_for(record_id, subject) for record_id in ids]
-        return await self._act([seen for seen in found if seen is not None], len(ids), subject, ground, reference, timeout_s)
+        return await self._act(
+            [seen for seen in found if seen is not None], len(ids), subject, ground, reference, timeout_s
+        )
 
     async def _asked_for(self, record_id: bytes, subject: Party) -> Seen | None:
         """The record if it is the subject's to ask for. All are looked at, whatever one of them is."""
@@ -213,7 +219,7 @@ class Erasing:
     # --- seeing ----------------------------------------------------------------------------------------------
 
     def orders(self, caller: Caller) -> list[dict[str, Any]]:
-        """All erasures that were ordered, the newest first, with who did them and who is overdue. All of it is public."""
+        """All erasures that were ordered, the newest first, with who did them and who is overdue. All is public."""
         self._access.require_action(caller, Action.READ_GOVERNANCE)
         state = self._state()
         found = sorted(state.governance.erasures.values(), key=lambda erasure: erasure.height, reverse=True)

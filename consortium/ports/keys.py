@@ -123,9 +123,10 @@ class KeyKeeper(Protocol):
         """Keep that these are in force; nothing is done where it is kept already."""
         ...
 
-    async def retire(self, others: Collection[bytes]) -> None:
+    async def retire(self, others: Collection[bytes], boxes: Collection[bytes] = ()) -> None:
         """Destroy all keys that were replaced. What they shared with the X25519 public keys `others` is recognised as
-        before (`KeyCustody.hints`), and not opened.
+        before (`KeyCustody.hints`), and not opened. Boxes with the ephemeral public keys `boxes` open as before, by
+        `KeyCustody.pairs`: shares of escrow keys, that stand on the ledger and cannot be wrapped anew.
         """
         ...
 

@@ -44,7 +44,25 @@ def api(services: Services) -> FastAPI:
     """For users, staff, machines, officers, administrators and services."""
     shortcuts = {"/v1/records": records.submit, "/v1/records/stream": records.submit_many}
     app = _app(services, shortcuts, title="consortium", description=_ABOUT)
-    for part in (records, trading, me, holdings, markets, log, auth, own, keys, nodekeys, accounts, governance, erasure, officer, accesses, policy, system):
+    for part in (
+        records,
+        trading,
+        me,
+        holdings,
+        markets,
+        log,
+        auth,
+        own,
+        keys,
+        nodekeys,
+        accounts,
+        governance,
+        erasure,
+        officer,
+        accesses,
+        policy,
+        system,
+    ):
         app.include_router(part.router)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app

@@ -20,8 +20,8 @@ from consortium.model.records import Accepted, parse_header
 from consortium.ports.accounts import Account
 from consortium.ports.erasure import Destroyed, Remains
 from consortium.ports.ledger import BlockRow, StoredRecord
-from consortium.ports.rekeying import SealedRow
 from consortium.ports.party import Arrived, Count, HeldRecord, IndexEntry, Kind, MissingRecord
+from consortium.ports.rekeying import SealedRow
 
 
 class MemoryStore:

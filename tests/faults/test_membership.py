@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from etcd3aio import EtcdPermissionDeniedError
+from etcd3aio import EtcdPermissionDeniedError, prefix_range_end
 
 from consortium.adapters import keyfile
 from consortium.adapters.clock import SystemClock, set_clock
@@ -63,7 +63,8 @@ PLANS = (
     MemberPlan("gridco", ("grid-operator", "utility")),
     MemberPlan("suncoop", ("cooperative",), users=(HOME,)),
 )
-TRIMMING = {"trim_keep_batches": 3, "trim_interval_s": 0.5, "trim_away_s": 60}
+TRIMMING = {"trim_keep_batches": 20, "trim_interval_s": 0.5, "trim_away_s": 60}
+READY_S = 180.0
 DAY = datetime(2017, 6, 15, tzinfo=UTC)
 
 
@@ -92,7 +93,7 @@ class Submitting:
         while True:
             await self._network.submit_as_meters(a_reading(self.taken))
             self.taken += 1
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
 
     async def some_more(self, count: int = 3) -> None:
         """Wait until so many more have been taken."""
@@ -147,6 +148,12 @@ async def state_of(network: Network, member: str) -> str:
             return str((await http.get("/readyz")).text)
         except httpx.TransportError:
             return ""
+
+
+async def restart(network: Network, member: str) -> None:
+    await stop_node(network, member)
+    network.net.launch(member)
+    await network.net.wait_ready(member, READY_S)
 
 
 async def no_member(network: Network) -> None:
@@ -234,12 +241,12 @@ async def test_it_is_admitted_and_let_in_while_the_others_go_on_and_one_is_away(
     async with Submitting(network) as submitting:
         await newcomer.admitted_by(VOTERS, own_keys(network))
         await newcomer.let_in()
-        await network.net.wait_ready(NEW)  # its node had waited, and finds out by itself
-        for member in (*VOTERS, NEW):
-            if member == NEW:
-                network.net.write_config(NEW)  # from now on with its own etcd
-            await network.restart_node(member) if member != "suncoop" else None
-    await network.restart_node("suncoop")
+        await network.net.wait_ready(NEW, READY_S)  # its node had waited, and finds out by itself
+        network.net.write_config(NEW)  # from now on with its own etcd
+        for member in (NEW, "gridco"):
+            await restart(network, member)
+            await same_roots(network, 1, (*VOTERS, NEW))
+    await restart(network, "suncoop")  # whose meters those are
     heads = await same_roots(network, submitting.taken, (*VOTERS, NEW))
     assert set(heads["gridco"]["peers"]) >= {NEW, "suncoop"}
     await same_ledger(network, (*VOTERS, NEW))
@@ -288,16 +295,51 @@ def network_tokens(network: Network) -> PeerTokens:
     return PeerTokens(network.custody(NEW), SystemClock(), genesis=network.net.genesis, member=NEW)
 
 
-async def test_etcd_refuses_what_it_writes_and_reads(network, newcomer):
-    async with Submitting(network):
-        await newcomer.shut_out()
-        async with network.net.etcd.client(NEW) as client:
-            with pytest.raises(EtcdPermissionDeniedError):
-                await client.kv.put(log_key(network, NEW, 10_000), b"", max_attempts=1)
-            with pytest.raises(EtcdPermissionDeniedError):
-                await client.kv.get(log_key(network, "gridco", 0), max_attempts=1)
-        async with network.net.etcd.root() as client:
+async def probe(network: Network, *clients) -> list[list[bytes]]:
+    """Watches by these clients over keys that are in no log, all begun; what each has seen, as it grows."""
+    prefix = f"/{network.net.genesis.network}/probe/"
+    seen: list[list[bytes]] = [[] for _ in clients]
+
+    async def watch(client, found: list[bytes]) -> None:
+        async for answer in client.watch.watch(prefix, prefix_range_end(prefix.encode()), 1):
+            found += [event.kv.value for event in answer.events]
+
+    network.probes += [asyncio.create_task(watch(client, found)) for client, found in zip(clients, seen, strict=True)]
+    await put_probe(network, b"begun", *seen)
+    return seen
+
+
+async def put_probe(network: Network, value: bytes, *seen: list[bytes]) -> None:
+    """Put a key as root, and wait until these have seen it."""
+    async with network.net.etcd.root() as client:
+        await client.kv.put(f"/{network.net.genesis.network}/probe/key", value)
+
+    async def everybody() -> bool:
+        return all(value in found for found in seen)
+
+    await wait_until(everybody, f"all see {value!r}", 60)
+
+
+async def test_etcd_refuses_what_it_writes_and_reads_and_a_restart_ends_what_it_watches(network, newcomer):
+    etcd, network.probes = network.net.etcd, []
+    async with Submitting(network), etcd.client(NEW, [etcd.endpoint("gridco")]) as own, etcd.client("gridco") as other:
+        (watched,) = await probe(network, own)
+        await newcomer.enforce({})
+        with pytest.raises(EtcdPermissionDeniedError):
+            await own.kv.put(log_key(network, NEW, 10_000), b"", max_attempts=1)
+        with pytest.raises(EtcdPermissionDeniedError):
+            await own.kv.get(log_key(network, "gridco", 0), max_attempts=1)
+        await put_probe(network, b"etcd asks for rights when a watch begins", watched)
+        etcd.dismiss(NEW)
+        await etcd.restart_one_by_one()
+        (others,) = await probe(network, other)
+        await put_probe(network, b"afterwards", others)
+        assert b"afterwards" not in watched
+        async with etcd.root() as client:
             assert sorted(m.name for m in (await client.cluster.member_list()).members) == sorted(FIRST)
+        for task in network.probes:
+            task.cancel()
+        await asyncio.gather(*network.probes, return_exceptions=True)
 
 
 async def test_nobody_waits_for_it(network, newcomer):
@@ -374,6 +416,6 @@ async def test_it_comes_back_with_new_keys_and_its_numbers_go_on(network, newcom
 
     await wait_until(went_on, "its numbers go on where they stopped")
     for member in (*FIRST, NEW):
-        await network.restart_node(member)
-    await same_roots(network, 10, (*FIRST, NEW))
+        await restart(network, member)
+        await same_roots(network, 10, (*FIRST, NEW))
     await same_ledger(network, (*FIRST, NEW))

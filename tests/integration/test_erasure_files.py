@@ -30,15 +30,20 @@ LARGE = sum(BIG) // 2
 
 
 @pytest.fixture
-def server() -> Iterator[EmbeddedPostgres]:
+def directory() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="consortium-files-") as found:
+        yield Path(found)
+
+
+@pytest.fixture
+def server(directory: Path) -> Iterator[EmbeddedPostgres]:
     """A server of its own: what others write into a shared one would hide, and overwrite, what is looked for."""
-    with tempfile.TemporaryDirectory(prefix="consortium-files-") as directory:
-        made = EmbeddedPostgres(Path(directory))
-        try:
-            made.start()
-            yield made
-        finally:
-            made.stop()
+    made = EmbeddedPostgres(directory)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture
@@ -67,7 +72,9 @@ def checkpoint(server: EmbeddedPostgres, *statements: str) -> None:
             conn.execute(statement.encode())
 
 
-def found(directory: Path, wanted: Mapping[int, tuple[bytes, bytes]], records: Sequence[int]) -> tuple[set[int], set[int]]:
+def found(
+    directory: Path, wanted: Mapping[int, tuple[bytes, bytes]], records: Sequence[int]
+) -> tuple[set[int], set[int]]:
     """Of which records bytes stand in the tables' files, and of which in the write-ahead log."""
     parts = {n: [value[100:160] for value in wanted[n]] for n in records}
     places: tuple[set[int], set[int]] = (set(), set())
@@ -81,8 +88,13 @@ def found(directory: Path, wanted: Mapping[int, tuple[bytes, bytes]], records: S
     return places
 
 
-async def test_what_each_step_leaves_in_the_files(server: EmbeddedPostgres, urls: DatabaseUrls, rows):
-    directory, erased, looked_for = Path(server.admin_url and server._directory), [*GONE, LARGE], [*GONE[::10], LARGE]
+def segments(directory: Path) -> int:
+    """Files of the write-ahead log."""
+    return len([path for path in directory.rglob("pg_wal/0*") if path.is_file()])
+
+
+async def test_what_each_step_leaves_in_the_files(directory: Path, server: EmbeddedPostgres, urls: DatabaseUrls, rows):
+    erased, looked_for = [*GONE, LARGE], [*GONE[::10], LARGE]
     checkpoint(server)
     assert found(directory, rows, looked_for)[0] == set(looked_for), "the search finds what is there"
 
@@ -107,15 +119,14 @@ async def test_what_each_step_leaves_in_the_files(server: EmbeddedPostgres, urls
     kept = [n for n in rows if n not in erased][::100]
     assert found(directory, rows, kept)[0] == set(kept), "and all of the others"
 
-    segments = len([path for path in directory.rglob("pg_wal/0*") if path.is_file()])
-    for _ in range(2 * segments + 2):  # each switch fills the rest of a segment; recycled ones are written over in turn
+    for _ in range(2 * segments(directory) + 2):  # a switch fills a segment up; recycled ones are written over in turn
         checkpoint(server, "SELECT pg_logical_emit_message(false, '', 'x')", "SELECT pg_switch_wal()")
     assert found(directory, rows, looked_for) == (set(), set())
 
 
 def test_the_servers_own_vacuum_comes_for_a_single_dead_row(postgres_urls):
     with psycopg.connect(postgres_urls.owner, autocommit=True) as conn:
-        query = "SELECT relname, reloptions FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'node'"
+        query = "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'node'::regnamespace"
         options = {name: set(found or ()) for name, found in conn.execute(query)}
     wanted = {"autovacuum_vacuum_threshold=0", "autovacuum_vacuum_scale_factor=0"}
     assert all(wanted <= options[table] for table in ("held", "entries"))

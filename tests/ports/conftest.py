@@ -8,6 +8,7 @@ import pytest
 
 from consortium.adapters.postgres.accounts import PostgresAccounts
 from consortium.adapters.postgres.erasure import PostgresErasure
+from consortium.adapters.postgres.keys import PostgresKeys
 from consortium.adapters.postgres.ledger import PostgresLedger
 from consortium.adapters.postgres.party import PostgresParty
 from consortium.adapters.postgres.pool import Database
@@ -16,6 +17,7 @@ from consortium.ports.accounts import AccountStore
 from consortium.ports.erasure import ErasureStore
 from consortium.ports.ledger import LedgerStore
 from consortium.ports.party import PartyStore
+from consortium.ports.rekeying import RekeyStore
 from consortium.ports.witness import WitnessStore
 from tests.fakes.store import MemoryStore
 
@@ -28,13 +30,14 @@ class Store(NamedTuple):
     witness: WitnessStore
     accounts: AccountStore
     erasure: ErasureStore
+    rekey: RekeyStore
 
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.processes)])
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         memory = MemoryStore()
-        return Store(memory, memory, memory, memory, memory)
+        return Store(memory, memory, memory, memory, memory, memory)
     database: Database = request.getfixturevalue("database")
     return Store(
         PostgresLedger(database),
@@ -42,4 +45,5 @@ def store(request: pytest.FixtureRequest) -> Store:
         PostgresWitness(database),
         PostgresAccounts(database),
         PostgresErasure(database),
+        PostgresKeys(database),
     )

@@ -29,9 +29,7 @@ def noted(chain, size: int, root: bytes, cosigners, log: str = "alpha") -> Signe
     logs = VerifierKey(GENESIS.origin, ED25519, make_member(log).keys.log)
     signatures = [sign_note(text, logs, signing_secret(log, "log"))]
     for name in cosigners:
-        key = VerifierKey(
-            f"{GENESIS.origin}/{name.partition('-')[0]}", COSIGNATURE_V1, make_member(name).keys.witness
-        )
+        key = VerifierKey(f"{GENESIS.origin}/{name.partition('-')[0]}", COSIGNATURE_V1, make_member(name).keys.witness)
         signatures.append(cosign(text, key, signing_secret(name, "witness"), 1_497_484_800))
     return SignedNote(text, tuple(signatures))
 

@@ -290,7 +290,12 @@ async def test_a_legal_hold_refuses_with_its_reference_until_it_is_released(worl
 
 @pytest.mark.parametrize(
     "changed",
-    [{"types": ("order",)}, {"parties": ("cityretail",)}, {"from_ms": T0 + HOUR}, {"to_ms": T0 + 1, "from_ms": T0 - 1, "parties": ("home-02@suncoop",)}],
+    [
+        {"types": ("order",)},
+        {"parties": ("cityretail",)},
+        {"from_ms": T0 + HOUR},
+        {"to_ms": T0 + 1, "from_ms": T0 - 1, "parties": ("home-02@suncoop",)},
+    ],
 )
 async def test_a_hold_on_other_records_is_in_nobodys_way(world, changed):
     gone = await world.reading()
@@ -442,7 +447,9 @@ async def test_a_word_that_was_lost_with_the_process_is_said_once(world):
     await node.eraser.start()
     await world.erase()
     words = [
-        header for header in world.world.headers("suncoop") if header.kind == "acknowledgement" and header.author == "suncoop"
+        header
+        for header in world.world.headers("suncoop")
+        if header.kind == "acknowledgement" and header.author == "suncoop"
     ]
     assert len(words) == 1
     assert world.orders()[0].acknowledged == set(MEMBERS)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import replace
 
 import pytest
 from nacl import bindings
+from nacl.bindings import crypto_generichash_blake2b_salt_personal as generichash_blake2b_salt_personal
+from nacl.exceptions import CryptoError
 
 from consortium.adapters import keyfile
 from consortium.adapters.keyfile import KeyFile, MountedSecret
 from consortium.adapters.keysecrets import KEY_BYTES, Keychain, Secrets, State, What
 from consortium.adapters.unlock import unlocking_key
 from consortium.crypto import signing
+from consortium.crypto.sealing import sealed_box
 from consortium.errors import ConfigurationError, KeysUnavailable, Malformed
 from consortium.model.encoding import encode
 from tests.callers import custody_of, secrets_of
@@ -134,6 +138,25 @@ def test_retired_secrets_are_gone_from_the_file(path):
     assert secrets_in(path) & before == {opened.chain.storage[0].key}
 
 
+def test_a_box_on_the_ledger_opens_after_its_key_was_destroyed_and_no_other_does(path):
+    """Shares of escrow keys cannot be wrapped anew."""
+    public = keyfile.create(path, SECRET).public.encryption
+    kept, lost = (sealed_box(b"a share", public, os.urandom) for _ in range(2))
+    new = rotated(path, What.ENCRYPTION).generations[-1].public()
+    keyfile.change(path, SECRET, lambda chain: chain.activated(new).retired([], [kept[:32]]))
+    opened = keyfile.open(path, SECRET)
+
+    def shares(box):
+        nonce = generichash_blake2b_salt_personal(box[:32] + public, digest_size=24)
+        found = []
+        for pair in opened.pairs(box[:32]):
+            with contextlib.suppress(CryptoError):
+                found.append(bindings.crypto_box_open_easy_afternm(box[32:], nonce, pair.pair))
+        return found
+
+    assert (shares(kept), shares(lost)) == ([b"a share"], [])
+
+
 def test_what_waits_is_not_retired(path):
     """Its proposal may be on its way."""
     keyfile.create(path, SECRET)
@@ -202,17 +225,17 @@ def test_a_new_file_derives_ids_from_a_key_of_their_own(path):
     "raw",
     [
         [],
-        [[], [], bytes(32), []],
-        [[["active", *[bytes(32)] * 5]], [["active", bytes(31)]], bytes(32), []],
-        [[["active", *[bytes(32)] * 4]], [["active", bytes(32)]], bytes(32), []],
-        [[["young", *[bytes(32)] * 5]], [["active", bytes(32)]], bytes(32), []],
-        [[["old", *[bytes(32)] * 5]], [["active", bytes(32)]], bytes(32), []],
-        [[["active", *[bytes(32)] * 5]] * 2, [["active", bytes(32)]], bytes(32), []],
-        [[["active", *[bytes(32)] * 5]], [["next", bytes(32)]], bytes(32), []],
-        [[["active", *[bytes(32)] * 5]], [["active", bytes(32)]], b"", []],
-        [[[]], [[]], bytes(32), []],
-        [[["active", *[bytes(32)] * 5]], [["active", bytes(32)]], bytes(32), [[bytes(32)]]],
-        [7, 8, 9, 10],
+        [[], [], bytes(32), [], []],
+        [[["active", *[bytes(32)] * 5]], [["active", bytes(31)]], bytes(32), [], []],
+        [[["active", *[bytes(32)] * 4]], [["active", bytes(32)]], bytes(32), [], []],
+        [[["young", *[bytes(32)] * 5]], [["active", bytes(32)]], bytes(32), [], []],
+        [[["old", *[bytes(32)] * 5]], [["active", bytes(32)]], bytes(32), [], []],
+        [[["active", *[bytes(32)] * 5]] * 2, [["active", bytes(32)]], bytes(32), [], []],
+        [[["active", *[bytes(32)] * 5]], [["next", bytes(32)]], bytes(32), [], []],
+        [[["active", *[bytes(32)] * 5]], [["active", bytes(32)]], b"", [], []],
+        [[[]], [[]], bytes(32), [], []],
+        [[["active", *[bytes(32)] * 5]], [["active", bytes(32)]], bytes(32), [[bytes(32)]], []],
+        [7, 8, 9, 10, 11],
     ],
 )
 def test_what_is_no_keychain(raw):

@@ -1,4 +1,4 @@
-"""The market after an erasure: folded anew without what is gone, nothing is written a second time, the books balance."""
+"""The market after an erasure: folded anew without it, nothing is written a second time, the books balance."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def day() -> tuple[MarketWorld, Small]:
                 read(world, home, start + hour * HOUR_MS, 9000, 0, "estimated")
                 world.settle()
                 load = 2500
-            read(world, home, start + hour * HOUR_MS, load, pv, "corrected" if hour == 2 and number == 1 else "measured")
+            read(
+                world, home, start + hour * HOUR_MS, load, pv, "corrected" if hour == 2 and number == 1 else "measured"
+            )
         world.settle()
     return world, small
 

@@ -172,12 +172,16 @@ def seen(records, ledger):
     return found
 
 
+HERE = set(table()) - {("trade", "keys")}
+"""Nothing is escrowed in one process; on real nodes `test_who_sees_what.py` looks at that as well."""
+
+
 def test_everything_of_the_table_came_about(records, ledger):
     rows = {(row_of(ledger, record), part.PART) for record in records for part in record.parts}
-    assert rows == set(table())
+    assert rows == HERE
 
 
-@pytest.mark.parametrize("row", sorted(table()), ids=" ".join)
+@pytest.mark.parametrize("row", sorted(HERE), ids=" ".join)
 def test_a_section_is_for_those_of_the_table_and_for_nobody_else(records, ledger, row):
     cells = [
         (holders, readers(ledger, record, part))

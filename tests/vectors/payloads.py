@@ -12,8 +12,8 @@ from consortium.energy.payloads.access import Access, Delegation, DelegationEnd
 from consortium.energy.payloads.base import Part
 from consortium.energy.payloads.contracts import Call, ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.disclosures import Disclosure, Escrow, EscrowShares
-from consortium.energy.payloads.keys import UserKey
 from consortium.energy.payloads.erasure import ErasureRefused, ErasureRequest
+from consortium.energy.payloads.keys import UserKey
 from consortium.energy.payloads.market import (
     Clearing,
     Complaint,
@@ -257,7 +257,6 @@ _ACCESS: tuple[Part, ...] = (
 )
 _KEYS: tuple[Part, ...] = (
     UserKey(start_ms=T0, subject=HOME, key=digest("own key"), mandate=("contract", "reading"), sequence=1),
-    UserKey(start_ms=T0, subject=HOME, key=None, mandate=(), sequence=2),
 )
 _DISCLOSED: tuple[Part, ...] = (
     Disclosure(start_ms=T0, grant=record("grant"), after=-1, up_to=340, count=1, box=digest("box")),

@@ -40,6 +40,7 @@ from consortium.model.verdicts import RecordRefusal
 
 _NAMES = frozenset(MemberKeys.__slots__)
 
+
 def conflict(governance: Governance, terms: Terms, time_ms: int) -> RecordRefusal | None:
     """Why the proposal would make no sense now, or None."""
     if isinstance(terms, AdmitMember):

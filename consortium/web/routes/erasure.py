@@ -85,9 +85,7 @@ async def get_erasures(node: Node, asking: Asking) -> Response:
     return page(node.erasing.orders(asking), None)
 
 
-@router.get(
-    "/{id}", summary="One erasure", response_model=dict[str, Any], responses=examples.of(_ERASURE) | _READING
-)
+@router.get("/{id}", summary="One erasure", response_model=dict[str, Any], responses=examples.of(_ERASURE) | _READING)
 async def get_erasure(id: RecordId, node: Node, asking: Asking) -> Response:
     """One of them."""
     return answer(node.erasing.one(asking, parse_record_id(id)))

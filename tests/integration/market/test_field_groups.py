@@ -79,6 +79,11 @@ def columns(member, word):
     return found
 
 
+def of_its_type(record, part):
+    """Not so the section `escrow`, which sealing adds to supervised records, for compliance members' nodes alone."""
+    return part is not None and record.type == part.TYPE
+
+
 def groups_of(record, columns):
     return frozenset().union(*(MATRIX[record.type, column] for column in columns))
 
@@ -86,7 +91,7 @@ def groups_of(record, columns):
 def expected(record, member, groups):
     """The sections to which the member holds a key, and which are of these groups."""
     held = [part for part, holders in zip(record.parts, record.holders, strict=True) if member in holders]
-    return sorted(part.PART for part in held if part is not None and part.GROUP in groups)
+    return sorted(part.PART for part in held if of_its_type(record, part) and part.GROUP in groups)
 
 
 def samples(records):
@@ -112,7 +117,8 @@ def test_the_place_of_every_section_tells_its_group(records):
     """What is opened is chosen by place: on a real ledger it never misses."""
     for record in records:
         for number, part in enumerate(record.parts):
-            assert part is None or group_of(record.type, number) == part.GROUP, (record.type, number)
+            if of_its_type(record, part):
+                assert group_of(record.type, number) == part.GROUP, (record.type, number)
 
 
 async def test_every_cell_of_the_matrix_over_http(trading_day, records, people):
