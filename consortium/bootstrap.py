@@ -639,6 +639,7 @@ class _Workshop:
         """What the routes are given."""
         desk = self._desk(peer_tokens, oidc)
         self.key_watch.listen(lambda revoked: desk.tokens.switched(revoked=revoked))
+        self.membership.listen(desk.verifier.forget)
         showing = Showing(
             self.releases, self.member, self.stores.accounts.users, Concerned(self.market.view).users
         )

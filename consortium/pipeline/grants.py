@@ -21,7 +21,7 @@ from consortium.ledger.governance.terms import OpenGrant
 from consortium.ledger.state import LedgerState
 from consortium.model.names import ID_BYTES, Party
 from consortium.model.public import Ballot, Proposal
-from consortium.model.records import parse_header
+from consortium.model.records import MAX_TIME_MS, parse_header
 from consortium.model.scope import Scope
 from consortium.pipeline.access import Access, principal_of
 from consortium.pipeline.claims import Vault
@@ -308,5 +308,5 @@ def _require_sound(wanted: Wanted, now_ms: int) -> None:
             "where a record belongs shows in its physical part alone", field="groups",
             hint="add the group physical, or name parties",
         )  # fmt: skip
-    if wanted.until_ms <= now_ms:
-        raise InvalidRequest("a grant ends after it begins", field="until")
+    if not now_ms < wanted.until_ms < MAX_TIME_MS:
+        raise InvalidRequest("a grant ends after it begins, and before the year 6429", field="until")

@@ -268,7 +268,9 @@ async def test_a_stolen_key_is_revoked_and_what_it_signs_afterwards_is_refused(
         new = str(tmp_path / "new.json")
         config = str(network.net.nodes["suncoop"].config)
         await command(network, "suncoop-admin", "keys", "prepare", new, "--config", config)
-        body = {"kind": "revoke-keys", "terms": json.loads(Path(new).read_text()), "reason": "a theft"}
+        with open(new) as file:  # noqa: ASYNC230
+            terms = json.load(file)
+        body = {"kind": "revoke-keys", "terms": terms, "reason": "a theft"}
         asked = await (await network.client("gridco-admin")).post("/v1/governance/proposals", json=body)
         assert asked.json()["state"] == "accepted", asked.text
         proposal = asked.json()["id"]
@@ -276,9 +278,9 @@ async def test_a_stolen_key_is_revoked_and_what_it_signs_afterwards_is_refused(
             voter = await network.client(f"{member}-admin")
             voted = await voter.post("/v1/governance/ballots", json={"proposal": proposal, "yes": True})
             assert voted.json()["state"] == "accepted", voted.text
+        await signed_in(network)  # tokens of the node by the stolen key ended with it
         await network.agreed()
         assert (await door.get("/v1/peer/status")).status_code == 401
-    await signed_in(network)  # tokens of the node by the stolen key ended with it
     assert (await network.submit_as_meters(reading(load_wh=3)))["state"] == "accepted", "the node took the new ones"
     network.net.nodes["suncoop"].kill()
     await thief.put(await thief.next_sequence(), thief.batch(await thief.next_sequence(), [thief.record()]))

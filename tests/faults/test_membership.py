@@ -49,7 +49,6 @@ from tests.faults.support import (
     rows,
     same_ledger,
     same_roots,
-    start_node,
     stop_node,
 )
 from tests.fixtures.network import ABSENT, SETTINGS, Network, reading, short_directory, wait_until
@@ -145,7 +144,7 @@ async def state_of(network: Network, member: str) -> str:
     """What its node says of itself to anybody who may ask; '' while it does not answer."""
     async with httpx.AsyncClient(base_url=network.net.nodes[member].url, trust_env=False) as http:
         try:
-            return str((await http.get("/readyz")).text)
+            return str((await http.get("/readyz", timeout=30.0)).text)
         except httpx.TransportError:
             return ""
 
@@ -160,7 +159,7 @@ async def no_member(network: Network) -> None:
     async def says() -> bool:
         return "does not name windfarm" in await state_of(network, NEW)
 
-    await wait_until(says, "the node of windfarm says that it is no member's")
+    await wait_until(says, "the node of windfarm says that it is no member's", READY_S)
 
 
 def own_keys(network: Network):
@@ -375,7 +374,8 @@ async def test_what_it_had_stays_readable_and_provable(network, newcomer, tmp_pa
 
 
 async def test_who_is_no_party_holds_nothing_of_it(network, newcomer):
-    await start_node(network, AWAY)
+    network.net.launch(AWAY)
+    await network.net.wait_ready(AWAY, READY_S)
     await same_roots(network, 10, FIRST)
     query = "SELECT count(*) FROM node.held JOIN ledger.records USING (tree_index) WHERE id = ANY(%s)"
     sold = [bytes.fromhex(record) for record in newcomer.sold]

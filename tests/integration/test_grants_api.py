@@ -140,6 +140,9 @@ async def test_the_life_of_a_grant(network: Network, tmp_path):
         ({"parties": [], "areas": ["area-1"], "groups": ["terms"]}, "groups"),
         ({"parties": ["nobody@@x"]}, "parties"),
         ({"until": "2001-01-01T00:00:00Z"}, "until"),
+        ({"until": "9999-01-01T00:00:00Z"}, "until"),
+        ({"from": "1969-01-01T00:00:00Z"}, "from"),
+        ({"to": "9999-01-01T00:00:00Z"}, "to"),
         ({"more": 1}, ""),
     ],
 )

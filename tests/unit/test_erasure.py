@@ -141,6 +141,14 @@ async def test_anybody_elses_record_is_refused_as_one_that_is_not_there(world, c
     assert world.orders() == []
 
 
+async def test_who_may_read_a_record_that_is_not_about_them_may_not_have_it_erased(world):
+    part = MeterReading(start_ms=T0, subject="home-01@suncoop", interval_s=3600, load_wh=1, pv_wh=0, quality="measured")
+    shared = await world.world.write("suncoop", (part, "home-01@suncoop home-02@suncoop suncoop"))
+    with pytest.raises(NotFound):
+        await world.asks(shared, caller=NEIGHBOUR)
+    assert world.orders() == []
+
+
 async def test_one_record_that_is_not_ones_own_refuses_all_and_orders_nothing(world):
     own, other = await world.reading(), await world.reading("home-02@suncoop")
     with pytest.raises(NotFound):

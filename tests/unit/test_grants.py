@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from consortium.agents.overdue import OverdueWatch
 from consortium.energy.payloads.contracts import ContractFrame, ContractStep, ContractTerms
 from consortium.energy.payloads.market import TradeMoney, TradePoints, TradeTerms
 from consortium.energy.payloads.metering import MeterReading
@@ -400,6 +401,17 @@ async def test_a_holder_that_says_nothing_is_listed_by_record_after_the_deadline
     await world.settle()
     assert (await world.office.grants.missing(OFFICER, grant))["overdue"] == []
     assert world.nodes["cityretail"].discloser.overdue == 0
+
+
+async def test_the_watch_tells_of_others_and_of_this_node_itself():
+    told = []
+
+    async def others():
+        return {"cityretail": 3}
+
+    await OverdueWatch("gridco", others, lambda: 2, told.append, interval_s=60).look()
+    await OverdueWatch("gridco", others, lambda: 0, told.append, interval_s=60).look()
+    assert told == [{"cityretail": 3, "gridco": 2}, {"cityretail": 3}]
 
 
 async def test_what_disclosed_records_refer_to_and_nobody_disclosed_is_listed(world):

@@ -70,6 +70,15 @@ def world():
     return World()
 
 
+async def test_what_was_verified_is_verified_again_when_members_or_keys_have_changed(world):
+    """A revoked key, or a removed member, is refused at once: not when what is remembered ends."""
+    token = world.peers_of("gridco").issue("suncoop")
+    assert (await world.verifier.verify(token)).member == "gridco"
+    world.verifier._peers._membership = Genesis("voltnet", "main", 1, GENESIS.origin, GENESIS.members[:1])
+    world.verifier.forget()
+    await world.refuses(token)
+
+
 # --- the node's own --------------------------------------------------------------------------------------------
 
 

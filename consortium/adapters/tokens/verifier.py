@@ -60,6 +60,10 @@ class Verifier:
         self._known: _Memory[str, Account | None] = _Memory(MAX_REMEMBERED)
         self._standing: _Memory[bytes, bool] = _Memory(MAX_REMEMBERED)
 
+    def forget(self) -> None:
+        """Members, or their keys, have changed: what was verified by the keys before is verified again."""
+        self._tokens = _Memory(MAX_REMEMBERED)
+
     async def verify(self, token: str, proof: Proof | None = None) -> Caller:
         """Raises `NotAuthenticated`, always with the same words; `StoreUnavailable` while accounts cannot be read."""
         digest = sha256(token.encode(errors="surrogatepass"))
