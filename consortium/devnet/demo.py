@@ -41,8 +41,9 @@ _ACCESS_INTERVAL_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What to run. `postgres_url` is an administrator's URL of a server to use instead of the embedded one. `with_join`:
-    a fifth member joins at the end, and is removed again.
+    """What to run. `postgres_url` is an administrator's URL of a server to use instead of the embedded one.
+
+    `with_join`: a fifth member joins at the end, and is removed again.
     """
 
     directory: Path
