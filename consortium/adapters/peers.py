@@ -51,6 +51,10 @@ def mutual_tls(ca_file: Path, cert_file: Path, key_file: Path) -> ssl.SSLContext
     return context
 
 
+_UNREACHABLE = (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ExceptionGroup)
+"""A TLS alert after the handshake is an `ssl.SSLError`; and an address that the members voted for may be none."""
+
+
 class HttpPeers:
     """Implements `consortium.ports.Peers`."""
 
@@ -170,7 +174,7 @@ class HttpPeers:
                 if response.status_code == _UNKNOWN_TOKEN:
                     self._tokens.refused(member)
                 return _Answer(response.status_code, bytes(data))
-        except (httpx.HTTPError, OSError) as error:  # a peer's TLS alert after the handshake is an `ssl.SSLError`
+        except _UNREACHABLE as error:
             raise PeerUnavailable(f"{member} cannot be reached: {type(error).__name__}") from error
 
     def _good(self, member: str, answer: _Answer) -> _Answer:

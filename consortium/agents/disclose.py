@@ -18,7 +18,7 @@ from consortium.agents.market.duty import cause_key
 from consortium.crypto.disclosing import MAX_ENTRIES, KeyEntry, seal_keys
 from consortium.crypto.sealing import Entropy, open_section
 from consortium.energy.payloads.base import Part, read_part
-from consortium.energy.payloads.disclosures import Disclosure
+from consortium.energy.payloads.disclosures import MAX_BOX, Disclosure
 from consortium.energy.scoping import Places, covered
 from consortium.errors import CommitmentMismatch, ConsortiumError, IdConflict, Malformed, NotReady, OperatorError
 from consortium.ledger.governance.state import Grant
@@ -41,6 +41,8 @@ _REMEMBERED = 50_000
 _RETRY_S = 0.5
 _GATHER_S = 0.25
 """New records are gathered for so long: a block may bring one, or a thousand."""
+_ENTRY_BYTES, _BOX_BYTES = 64, 128
+"""More than an entry takes without its words, and than a box takes without its entries."""
 MAX_ASKED = 500
 MAX_ANSWER_BYTES = 2 << 20
 
@@ -145,7 +147,7 @@ class Discloser:
         while page := await self._page(course.at):
             for number, held in enumerate(page, start=1):
                 entries = self.entries(grant, held)
-                if len(course.entries) + len(entries) > MAX_ENTRIES:
+                if _too_many(course.entries, entries):
                     self._write(grant, course)
                 course.entries += entries
                 self._remember(grant.id, held.id, entries)
@@ -285,3 +287,10 @@ class Discloser:
                 break
             found[record] = bodies
         return found
+
+
+def _too_many(before: Sequence[KeyEntry], more: Sequence[KeyEntry]) -> bool:
+    """Whether these do not fit one disclosure any more. Long names fill its box before their number does."""
+    entries = (*before, *more)
+    size = sum(_ENTRY_BYTES + sum(len(word) + 2 for word in one.words) for one in entries)
+    return len(entries) > MAX_ENTRIES or size > MAX_BOX - _BOX_BYTES

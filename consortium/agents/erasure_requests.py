@@ -71,7 +71,8 @@ class Requests:
             reasons = {record: await self._reason(record, subject) for record in said.records}
             found = {record: reason for record, reason in reasons.items() if reason}
             refused = frozenset(found)
-            if found:  # before the tombstone: after it, what it names would look as if it had been refused
+            there = self._state().governance.member(subject.member) is not None  # one that has left is told nothing
+            if found and there:  # before the tombstone: after it, what it names would look as if it had been refused
                 await self._refuse(seen.id, said, subject, found)
         granted = [record for record in said.records if record not in refused]
         if granted:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consortium.agents.keywatch import KeyWatch
-from consortium.errors import ConfigurationError, KeysUnavailable, Malformed, NotReady, StoreUnavailable
+from consortium.errors import CallerError, Malformed, NotReady, OperatorError
 from consortium.ledger.governance.state import Governance
 from consortium.ledger.governance.terms import Keys, RotateKeys
 from consortium.ledger.state import LedgerState
@@ -166,7 +166,7 @@ class Rekeyer:
         while True:
             try:
                 await self.look()
-            except (StoreUnavailable, NotReady, KeysUnavailable, ConfigurationError):
+            except (OperatorError, CallerError):  # a proposal that was not ordered in time, say: looked at again
                 self._retiring = False
             self._wake.clear()
             try:

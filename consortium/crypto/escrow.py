@@ -40,6 +40,8 @@ def split_keys(keys: Sequence[bytes], dealers: Sequence[bytes], entropy: Entropy
 
 def join_keys(boxes: Sequence[bytes], privates: Sequence[bytes]) -> tuple[bytes, ...]:
     """The content keys. Raises `Malformed` if a box does not open, or the parts do not fit each other."""
+    if len(boxes) != len(privates):
+        raise Malformed("there is not one part of escrowed keys per dealer")
     parts = [_open(box, private) for box, private in zip(boxes, privates, strict=True)]
     if not parts or len({len(part) for part in parts}) != 1 or len(parts[0]) % KEY_BYTES:
         raise Malformed("the parts of escrowed keys do not fit")

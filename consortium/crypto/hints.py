@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nacl import bindings
+from nacl.exceptions import CryptoError
 
 from consortium.crypto.hashing import keyed
 from consortium.model.records import HINT_BYTES
@@ -19,6 +20,15 @@ _PERSON = b"consortium hint"
 def pair_key(my_secret: bytes, their_public: bytes) -> bytes:
     """The 32-byte key that two X25519 keys share; both sides compute the same."""
     return bindings.crypto_box_beforenm(their_public, my_secret)
+
+
+def is_usable_key(public: bytes) -> bool:
+    """Whether a pair's key can be made with an X25519 public key: it has 32 bytes and is no point of low order."""
+    try:
+        pair_key(b"\1" * 32, public)
+    except (CryptoError, ValueError):
+        return False
+    return True
 
 
 def hint_key(pair: bytes) -> bytes:

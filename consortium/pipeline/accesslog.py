@@ -32,6 +32,8 @@ from consortium.ports.callers import Caller
 from consortium.ports.clock import Clock
 
 _ROLES = get_args(Role)
+DELEGATE_KINDS = frozenset({"user", "service"})
+"""Who may have a delegation (policies/delegate.cedar)."""
 UNKNOWN = "unknown"
 """The type of what this version cannot name."""
 
@@ -70,7 +72,7 @@ class AccessLog:
         told: dict[tuple[Party, bytes], list[Released]] = {}
         for one in released:
             under = one.under
-            if is_delegate(caller):
+            if _reads_for_another(caller):
                 under = under or self._delegations.under(caller, one.type, one.start_ms, one.groups)
             for subject in _subjects(caller, one):
                 told.setdefault((subject, under), []).append(one)
@@ -82,7 +84,7 @@ class AccessLog:
         ]
 
     def _source(self, caller: Caller, under: bytes) -> Source:
-        named = caller.kind == "officer" or is_delegate(caller) or self._name_staff()
+        named = caller.kind == "officer" or _reads_for_another(caller) or self._name_staff()
         role: Role = caller.kind if caller.kind in _ROLES else "machine"  # type: ignore[assignment]
         return Source(
             role=role,
@@ -95,14 +97,19 @@ class AccessLog:
         )
 
 
+def _reads_for_another(caller: Caller) -> bool:
+    """Whether by a delegation: of an officer or staff the header that claims so means nothing, and hides nothing."""
+    return caller.kind in DELEGATE_KINDS and is_delegate(caller)
+
+
 def _basis(caller: Caller, under: bytes) -> Basis:
-    if is_delegate(caller):
+    if _reads_for_another(caller):
         return "delegation"
     return "grant" if under else "duties"
 
 
 def _subjects(caller: Caller, one: Released) -> Iterable[Party]:
-    if is_delegate(caller) and caller.behalf is not None:
+    if _reads_for_another(caller) and caller.behalf is not None:
         return (caller.behalf,)
     if caller.kind == "user":
         return ()

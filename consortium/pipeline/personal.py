@@ -32,7 +32,7 @@ from consortium.energy.shown import shown
 from consortium.energy.summary import Summary, as_json, summarize
 from consortium.energy.zones import earlier
 from consortium.errors import NotFound
-from consortium.pipeline.access import Access, party_of
+from consortium.pipeline.access import Access, is_delegate, party_of
 from consortium.pipeline.markets import MarketReader
 from consortium.pipeline.portfolio import Portfolio, Wanted
 from consortium.pipeline.read import Reader
@@ -119,7 +119,8 @@ class Personal:
         """An account of the caller's, by its whole chain. Raises `NotFound` for one without entries here."""
         name = account or str(party_of(caller))
         chain = await self._portfolio.chain(caller, name)
-        if chain.account is None and account is not None:
+        # A delegate is told nothing of an account, its limit neither, unless its entries are delegated.
+        if chain.account is None and (account is not None or is_delegate(caller)):
             raise NotFound("no such account")
         words = wallet_words(chain.account, name, self._market.credit_limit(name), chain.wrong)
         return self._masked(caller, ("payment",), words)

@@ -106,17 +106,24 @@ class Portfolio:
         known = self._chains.get(key, Chain(None, "", -1))
         found = await self._all(caller, "payment", Wanted(("payment",), after=known.seen))
         chain = _followed(known, _records(found), account)
+        if not await self._show_last(caller, chain):
+            # What was followed may be shown no more, a delegation's end say: it is not told from memory either.
+            self._chains.pop(key, None)
+            return Chain(None, "", -1)
         self._chains[key] = chain  # where it broke it is tried again: an entry may have come late
         self._chains.move_to_end(key)
         if len(self._chains) > MAX_REMEMBERED:
             self._chains.popitem(last=False)
-        await self._show_last(caller, chain)
         return chain
 
-    async def _show_last(self, caller: Caller, chain: Chain) -> None:
-        held = await self._party.held(chain.last, [self._opener.tag(party_of(caller))]) if chain.last else None
-        if held is not None:
-            await self._rights.show(caller, await self._opened([held], caller, ()))
+    async def _show_last(self, caller: Caller, chain: Chain) -> bool:
+        """Whether the caller may still see the last entry; of none there is nothing to see."""
+        if not chain.last:
+            return True
+        held = await self._party.held(chain.last, [self._opener.tag(party_of(caller))])
+        found = await self._opened([held], caller, ()) if held is not None else []
+        await self._rights.show(caller, found)
+        return bool(found)
 
     async def _all(self, caller: Caller, type: str | None, wanted: Wanted) -> list[Shown]:
         found: list[Shown] = []

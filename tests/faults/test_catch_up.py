@@ -143,14 +143,16 @@ async def test_a_node_that_lost_its_database_rebuilds_everything(network: Networ
 
 
 def replace_database(network: Network, member: str) -> None:
-    """Drop the member's database and give it a new one, which has its accounts and nothing else."""
+    """Drop the member's database and give it a new one, which has its accounts, signed in, and nothing else."""
     node = network.net.nodes[member]
     with psycopg.connect(node.database_url) as conn:
-        accounts = conn.execute("SELECT * FROM node.accounts").fetchall()
+        kept = {table: conn.execute(f"SELECT * FROM node.{table}").fetchall() for table in ("accounts", "sessions")}
     old, new = node.databases, network.net.postgres.create_database(member, fresh=True)
     config = node.config.read_text().replace(old.node, new.node).replace(old.reader, new.reader)
     node.config.write_text(config)
     node.databases = new
     upgrade(new.owner, new.roles)
     with psycopg.connect(node.database_url) as conn, conn.cursor() as cursor:
-        cursor.executemany("INSERT INTO node.accounts VALUES (%s, %s, %s, %s, %s, %s)", accounts)
+        for table, rows in kept.items():
+            places = ", ".join(["%s"] * len(rows[0]))
+            cursor.executemany(f"INSERT INTO node.{table} VALUES ({places})", rows)

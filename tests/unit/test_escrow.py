@@ -45,6 +45,8 @@ def test_parts_join_to_the_keys_and_no_dealer_alone_has_any_of_it():
         assert not set(join_keys(some, without)) & set(keys)
         with pytest.raises(Malformed):
             join_keys(boxes, [*privates[:n], private_key(b"x" * 16), *privates[n + 1 :]])
+    with pytest.raises(Malformed):
+        join_keys([*boxes, boxes[0]], privates)  # a section of anybody's may name fewer dealers than it has boxes
 
 
 def test_a_share_opens_for_its_member_alone():

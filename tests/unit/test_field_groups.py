@@ -485,3 +485,24 @@ async def test_a_delegate_reads_lists_and_gets_receipts_of_what_was_delegated_an
             await node.reader.get(who, records[0].id)
     with pytest.raises(Forbidden, match="your role"):
         await node.personal.invoice(app, Period(START, START + 1), "USD")
+
+
+async def test_an_account_is_not_told_from_memory_once_its_delegation_has_ended():
+    """Another delegation is still in force, so the caller may list; of the account nothing must leave any more."""
+    story = Story()
+    node = story.world.nodes["cityretail"]
+    covered = {"payment", "reading"}
+
+    class Ending(Given):
+        def groups(self, caller, type, start_ms):
+            return frozenset({"physical", "terms", "money"}) if type in covered else frozenset()
+
+    node.access.know(standing=frozenset, now_ms=lambda: START, delegations=Ending())
+    app = Caller("app", "cityretail", "service", behalf=Party.parse(BUYER))
+    assert (await node.personal.wallet(app, None))["entries"] > 0
+    told = len(node.releases.released)
+    covered.remove("payment")
+    for account in (None, BUYER):
+        with pytest.raises(NotFound):
+            await node.personal.wallet(app, account)
+    assert len(node.releases.released) == told

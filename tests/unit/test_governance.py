@@ -304,11 +304,32 @@ def test_holds_and_releases(net):
 
 def test_an_escrow_key_is_shared_among_the_participants_once(net):
     shares = tuple(EscrowShare(member=m, box=b"box", digest=bytes(32)) for m in ("alpha", "bravo", "charlie"))
-    key = EscrowKey(area="east", period="2017-06", public=bytes(32), needed=2, shares=shares)
+    key = EscrowKey(area="east", period="2017-06", public=noise("escrow"), needed=2, shares=shares)
     assert net.write("regulator", key) == [RecordRefusal.NOT_ENTITLED]
     assert net.write("alpha", key, key) == ["accepted", RecordRefusal.ALREADY_DONE]
     for wrong in (replace_field(key, shares=shares[:2]), replace_field(key, needed=3)):
         assert net.write("bravo", wrong) == [RecordRefusal.CONFLICT]
+    assert net.write("bravo", replace_field(key, public=bytes(32))) == [RecordRefusal.MALFORMED_BODY]
+
+
+@pytest.mark.parametrize("public", [bytes(32), b"\1" + bytes(31)])
+def test_an_encryption_key_that_nobody_can_share_a_key_with_is_refused(net, public):
+    """Every node makes the pair's key at the member's next batch: it would stop them all, for good."""
+    keys = replace_field(keys_of("new alpha"), encryption=public)
+    for terms in (
+        RotateKeys(name="alpha", keys=keys),
+        RevokeKeys(name="bravo", keys=keys),
+        AdmitMember(name="delta", roles=(), keys=keys),
+    ):
+        body = Proposal(kind=terms.KIND, terms=terms.model_dump(), expires_ms=LATER)
+        assert net.write("alpha", body) == [RecordRefusal.MALFORMED_BODY]
+
+
+def test_an_officer_whose_name_is_none_is_refused(net):
+    """It is parsed by every node that applies it."""
+    terms = OpenGrant(officer="9a@regulator", key=noise("key"), scope=SCOPE, purpose="x", basis="y", until_ms=LATER)
+    body = Proposal(kind=terms.KIND, terms=terms.model_dump(), expires_ms=LATER)
+    assert net.write("regulator", body) == [RecordRefusal.MALFORMED_BODY]
 
 
 def replace_field(body, **more):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,20 @@ async def test_an_officers_read_stands_on_the_ledger_before_it_is_released():
     assert (access.role, access.name, access.member) == ("officer", "inspector", "regulator")
     assert (access.basis, access.under, access.records) == ("grant", GRANT, ids(1, 2))
     assert world.store.records == {}
+
+
+@pytest.mark.parametrize("behalf", ["suncoop", OTHER])
+async def test_whom_an_officer_claims_to_read_for_hides_nothing(behalf):
+    """The header is the request's own word: it must not choose who is told."""
+    world = TellerWorld("regulator")
+    claiming = replace(OFFICER, behalf=Party.parse(behalf))
+    await world.log.release(claiming, [released(1, HOME, under=GRANT)])
+    (access,) = verified(world, HOME)
+    assert (access.basis, access.under, access.records) == ("grant", GRANT, ids(1))
+    staff = TellerWorld()
+    await staff.log.release(replace(CLERK, behalf=Party("suncoop", "home-02")), [released(1, HOME)])
+    (read,) = (staff.teller._read(one) for one in staff.store.reads.values())
+    assert (read.subject, read.source.basis, read.source.name) == (HOME, "duties", "")
 
 
 async def test_an_officers_read_of_no_user_is_told_to_the_members_and_staffs_to_nobody():

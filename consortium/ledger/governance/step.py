@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from consortium.crypto.hints import is_usable_key
 from consortium.errors import Malformed
 from consortium.ledger.governance.effects import conflict, effect
 from consortium.ledger.governance.rules import OWN
@@ -151,6 +152,8 @@ def _escrow(governance: Governance, author: str, key: EscrowKey) -> Governance |
         return RecordRefusal.NOT_ENTITLED
     if (key.area, key.period, author) in governance.escrow_keys:
         return RecordRefusal.ALREADY_DONE
+    if not is_usable_key(key.public):
+        return RecordRefusal.MALFORMED_BODY  # nobody could seal to it: no author's record would be escrowed any more
     names = [share.member for share in key.shares]
     if names != sorted(participants) or key.needed != min(governance.settings.escrow_needed, len(names)):
         return RecordRefusal.CONFLICT

@@ -6,10 +6,12 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from consortium.errors import Malformed
+from consortium.crypto.hints import is_usable_key
+from consortium.errors import InvalidRequest, Malformed
 from consortium.ledger.governance.rules import KINDS, OWN, Rule
 from consortium.ledger.governance.settings import LedgerSettings
 from consortium.model.members import ROLES, MemberKeys
+from consortium.model.names import Party
 from consortium.model.public import Id, Key, Proposal, Text, TimeMs, Word, read_model
 from consortium.model.scope import Scope
 
@@ -210,3 +212,16 @@ def _check(terms: Terms) -> None:
         raise Malformed("roles are sorted words")
     if isinstance(terms, ChangeRules) and not set(terms.rules) <= set(KINDS) - OWN:
         raise Malformed("a rule for an unknown kind of proposal")
+    # With a point of low order nobody shares a key: every node would stop at the member's next batch.
+    if isinstance(terms, AdmitMember | RotateKeys | RevokeKeys) and not is_usable_key(terms.keys.encryption):
+        raise Malformed("an encryption key is no usable X25519 key")
+    if isinstance(terms, OpenGrant):
+        _check_party(terms.officer)
+
+
+def _check_party(text: str) -> None:
+    """`PartyText` is wider than a party's name."""
+    try:
+        Party.parse(text)
+    except InvalidRequest as error:
+        raise Malformed("an officer is a party") from error
