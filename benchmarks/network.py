@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +31,9 @@ _HEARTBEAT_S = 0.5
 
 
 @asynccontextmanager
-async def network(directory: Path, *, market: bool = False, clock_ms: int | None = None) -> AsyncIterator[Devnet]:
+async def network(
+    directory: Path, *, plans: Sequence[MemberPlan] = PLANS, market: bool = False, clock_ms: int | None = None
+) -> AsyncIterator[Devnet]:
     """The network in an absolute `directory`, started; everything is stopped and removed at the end.
 
     Without `market` its nodes do what a ledger does and nothing for markets: the ledger is measured alone. With
@@ -47,7 +49,7 @@ async def network(directory: Path, *, market: bool = False, clock_ms: int | None
             settings |= {"clock_file": str(clock), "heartbeat_s": _HEARTBEAT_S}
         try:
             with Processes(directory / "processes") as processes:
-                net = Devnet(directory, processes, postgres, PLANS, settings=settings)
+                net = Devnet(directory, processes, postgres, plans, settings=settings)
                 await net.prepare()
                 await net.start()
                 yield net

@@ -40,7 +40,7 @@ def show(results: dict[str, Any], console: Console) -> None:
     for column, justify in (("", "left"), ("measured", "right"), ("target", "right"), ("", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     judged = {target.name: target for target in targets_of(results)}
-    for name, label, unit in (*_ROWS, *_sessions(results)):
+    for name, label, unit in (*_ROWS, *_sessions(results), *_privacy(results)):
         target = judged.get(name)
         mark = "" if target is None else "[green]reached[/green]" if target.reached(results) else "[red]missed[/red]"
         table.add_row(label, f"{_at(results, name):,.{_digits(unit)}f} {unit}", str(target or ""), mark)
@@ -73,6 +73,25 @@ def _sessions(results: dict[str, Any]) -> list[tuple[str, str, str]]:
             (f"market.sessions.{size}.quiet_s", "  to everything paid and quiet", "s"),
         ]
     return rows
+
+
+def _privacy(results: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Rows of what the privacy controls cost."""
+    found = results["privacy"]
+    disclosed, together = f"{found['disclosure']['records']:,}", found["officer_reads"]["together"]
+    names = (
+        ("own_pages.p50_ms", "a page of 100 own records, p50", "ms"),
+        ("own_pages.p99_ms", "  p99", "ms"),
+        ("disclosure.written_s", f"{disclosed} records disclosed: to the holders' last key", "s"),
+        ("disclosure.opened_s", "  to all held and checked at the officer's node", "s"),
+        ("disclosure.settled_s", "  to what the second holder gave judged as well", "s"),
+        ("officer_reads.records_per_read", "an officer's read, records on the ledger", "times"),
+        ("officer_reads.p50_ms", "  p50", "ms"),
+        ("officer_reads.page.records_per_subject", "  of a page of 100, for each home in it", "times"),
+        ("officer_reads.together.reads_per_s", f"  {together['readers']} at a time", "/s"),
+        ("officer_reads.together.records_per_batch", "  records in a batch then", "times"),
+    )
+    return [(f"privacy.{name}", label, unit) for name, label, unit in names]
 
 
 def _at(results: dict[str, Any], path: str) -> float:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks import clearing, growth, market, replay, settling
+from benchmarks import clearing, growth, market, privacy, replay, settling
 from benchmarks.load import Result, Spec
 from benchmarks.machine import Others, machine
 from benchmarks.network import child, network, postmaster, run_load, targets
@@ -38,15 +38,18 @@ class Plan:
     growth_sizes: tuple[int, ...]
     growth_batches: int
     market_orders: tuple[int, ...]
+    own_pages: int
+    disclosed: int
+    officer_reads: int
 
     @property
     def steps(self) -> int:
         """Steps that are shown."""
-        return 1 + 3 + len(CALLERS) + 3 + 3 + len(self.market_orders)
+        return 1 + 3 + len(CALLERS) + 3 + 3 + len(self.market_orders) + 1 + privacy.STEPS
 
 
-FULL = Plan(20.0, 3.0, 90_000, 100, (10_000, 100_000, 1_000_000), 10, (1_000, 10_000))
-QUICK = Plan(4.0, 1.0, 18_000, 20, (10_000, 100_000), 4, (200, 1_000))
+FULL = Plan(20.0, 3.0, 90_000, 100, (10_000, 100_000, 1_000_000), 10, (1_000, 10_000), 300, 10_000, 400)
+QUICK = Plan(4.0, 1.0, 18_000, 20, (10_000, 100_000), 4, (200, 1_000), 60, 2_000, 96)
 
 
 async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
@@ -65,6 +68,8 @@ async def run(plan: Plan, directory: Path, step: Step) -> dict[str, Any]:
         results["machine"] = machine(net.postgres.admin_url)
         results["others_percent"] = measured.others_percent
     results["market"], disturbed = await _market(directory, plan, step)
+    results["others_percent"] |= disturbed
+    results["privacy"], disturbed = await _privacy(directory, plan, step)
     shutil.rmtree(directory, ignore_errors=True)
     results["others_percent"] |= disturbed
     results["market"]["bulk_ratio"] = results["market"]["bulk_per_s"] / results["bulk_per_s"]
@@ -127,6 +132,15 @@ async def _market(directory: Path, plan: Plan, step: Step) -> tuple[dict[str, An
         bulk = await run_load(Spec("bulk", nodes, records=plan.bulk))
         disturbed["market_bulk"] = others.percent()
         return {"sessions": sessions, "bulk_per_s": bulk.per_s}, disturbed
+
+
+async def _privacy(directory: Path, plan: Plan, step: Step) -> tuple[dict[str, Any], dict[str, float]]:
+    """On nodes with all their agents, as members run them."""
+    step("starting a network with a regulator")
+    async with network(directory / "privacy", plans=privacy.WITH_OFFICER, market=True) as net:
+        return await privacy.measure(
+            net, records=plan.disclosed, pages=plan.own_pages, reads=plan.officer_reads, step=step
+        )
 
 
 async def _replays(net: Devnet, plan: Plan, step: Step) -> dict[str, Any]:

@@ -25,6 +25,10 @@ class Target:
         return f"{'>=' if self.at_least else '<'} {self.bound:,g}"
 
 
+def _privacy(results: dict[str, Any], part: str, name: str) -> float:
+    return float(results["privacy"][part][name])
+
+
 TARGETS = (
     Target("single_64_per_s", 1_500, True, lambda r: r["single_64_per_s"]),
     Target("bulk_per_s", 8_000, True, lambda r: r["bulk_per_s"]),
@@ -35,6 +39,18 @@ TARGETS = (
     Target("clearing.best_s", 0.5, False, lambda r: r["clearing"]["best_s"]),
     Target("settling.home_intervals_per_s", 200_000, True, lambda r: r["settling"]["home_intervals_per_s"]),
 )
+PRIVACY_TARGETS = (
+    Target("privacy.own_pages.p50_ms", 50, False, lambda r: _privacy(r, "own_pages", "p50_ms")),
+    Target(
+        "privacy.officer_reads.records_per_read",
+        1.001,
+        False,
+        lambda r: _privacy(r, "officer_reads", "records_per_read"),
+    ),
+)
+DISCLOSED = 10_000
+DISCLOSURE_TARGET = Target("privacy.disclosure.opened_s", 10, False, lambda r: _privacy(r, "disclosure", "opened_s"))
+"""Of so many records; a quick run discloses less."""
 MARKET_TARGETS = (
     Target("market.sessions.1000.trades_s", 1, False, lambda r: r["market"]["sessions"]["1000"]["trades_s"]),
     Target("market.sessions.10000.trades_s", 5, False, lambda r: r["market"]["sessions"]["10000"]["trades_s"]),
@@ -54,7 +70,10 @@ FABRIC = {
 def targets_of(results: dict[str, Any]) -> tuple[Target, ...]:
     """The targets of what was measured."""
     sessions = results["market"]["sessions"]
-    return (*TARGETS, *(target for target in MARKET_TARGETS if target.name.split(".")[2] in sessions))
+    privacy = PRIVACY_TARGETS
+    if results["privacy"]["disclosure"]["records"] >= DISCLOSED:
+        privacy += (DISCLOSURE_TARGET,)
+    return (*TARGETS, *(target for target in MARKET_TARGETS if target.name.split(".")[2] in sessions), *privacy)
 
 
 def judged(results: dict[str, Any]) -> dict[str, Any]:

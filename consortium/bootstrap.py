@@ -272,9 +272,7 @@ class _Workshop:
         )
         self.hint_keys = hint_keys(membership, custody)
         self.applier = Applier(stores.ledger, state, self.hint_keys, self._witnessed_size)
-        self.prover = Prover(
-            stores.ledger, stores.witness, lambda: self.cosigner.trust, lambda: self.applier.state
-        )
+        self.prover = Prover(stores.ledger, stores.witness, lambda: self.cosigner.trust, lambda: self.applier.state)
         self.cosigner = Cosigner(
             membership,
             self.member,
@@ -360,9 +358,7 @@ class _Workshop:
         self.forgetters: list[Callable[[], None]] = [self.market.forget]
         self.erasing = self._erasing()
         self.node.attach(self._parts())
-        self.governor = Governor(
-            self.member, access, self.writer, market_clock, lambda: self.applier.state, os.urandom
-        )
+        self.governor = Governor(self.member, access, self.writer, market_clock, lambda: self.applier.state, os.urandom)
         self.grants = self._grants()
         self.ruling = Ruling(
             access,
@@ -640,9 +636,7 @@ class _Workshop:
         desk = self._desk(peer_tokens, oidc)
         self.key_watch.listen(lambda revoked: desk.tokens.switched(revoked=revoked))
         self.membership.listen(desk.verifier.forget)
-        showing = Showing(
-            self.releases, self.member, self.stores.accounts.users, Concerned(self.market.view).users
-        )
+        showing = Showing(self.releases, self.member, self.stores.accounts.users, Concerned(self.market.view).users)
         reader = Reader(self.access, self.opener, self.stores.ledger, self.stores.party, showing)
         market = MarketReader(self.member, self.access, self.market.view, self.opener, self.stores.party, showing)
         portfolio = Portfolio(self.access, self.opener, self.stores.party, showing)

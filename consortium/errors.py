@@ -72,6 +72,10 @@ class IdConflict(CallerError):
     """The idempotency key was used before for another payload."""
 
 
+class NotYet(CallerError):
+    """What was asked for is sound, and something that stands in its way has to be done first."""
+
+
 class DeadlineExceeded(CallerError):
     """The time limit that the caller set passed first; what was asked may still happen."""
 

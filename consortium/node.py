@@ -53,6 +53,7 @@ _log = structlog.get_logger(__name__)
 _QUOTA_ALARM = 0.8
 _HEAD_TIMEOUT_S = 2.0
 _PAUSE_S = 0.2
+_AGENT_PAUSE_S = 5.0
 _REFUSED_PAUSE_S = 1.0
 
 
@@ -148,14 +149,14 @@ class Node:
                 ("trim", parts.trimmer.run()),
                 ("fetch", parts.fetcher.run()),
                 ("self-check", parts.self_check.run()),
-                ("tell", parts.telling.run()),
-                ("rekey", parts.rekeyer.run()),
-                ("own-keys", parts.own_keys.run()),
-                ("disclose", parts.discloser.run()),
-                ("receive", parts.receiver.run()),
-                ("escrow", parts.escrow.run()),
-                ("overdue", parts.overdue.run()),
-                ("erase", parts.eraser.run()),
+                ("tell", self._kept_up("tell", parts.telling.run)),
+                ("rekey", self._kept_up("rekey", parts.rekeyer.run)),
+                ("own-keys", self._kept_up("own-keys", parts.own_keys.run)),
+                ("disclose", self._kept_up("disclose", parts.discloser.run)),
+                ("receive", self._kept_up("receive", parts.receiver.run)),
+                ("escrow", self._kept_up("escrow", parts.escrow.run)),
+                ("overdue", self._kept_up("overdue", parts.overdue.run)),
+                ("erase", self._kept_up("erase", parts.eraser.run)),
                 ("open", self._open_reads()),
                 *([("market", parts.market.run())] if parts.market is not None else []),
             ):
@@ -169,6 +170,20 @@ class Node:
             frames = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__)][-6:]
             _log.error("the node fails", task=name, error=type(error).__name__, frames=frames)
             raise
+
+    async def _kept_up(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """An agent beside the ledger: what it does not foresee in somebody's record must not take ordering down with it.
+        It begins anew after a pause, and the alarm stands.
+        """
+        while True:
+            try:
+                await self._named(name, work())
+                return
+            except Exception as error:  # noqa: BLE001 - `_named` has logged where
+                self.raise_alarm(
+                    f"agent-{name}", f"it met what it does not foresee ({type(error).__name__}), and goes on"
+                )
+                await asyncio.sleep(_AGENT_PAUSE_S)
 
     async def _apply(self) -> None:
         parts = self.parts

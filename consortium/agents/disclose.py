@@ -278,14 +278,17 @@ class Discloser:
         found: dict[bytes, Mapping[int, bytes]] = {}
         if grant is None or not self._may_disclose(grant) or Party.parse(grant.officer).member != asking:
             return {record: {} for record in records[:MAX_ASKED]}
-        size = 0
-        for record in records[:MAX_ASKED]:
-            held = await self._party.held(record)
-            bodies = {} if held is None else {n: held.bodies[n] for n in self._covered(grant, held)}
-            size += sum(map(len, bodies.values()))
-            if found and size > MAX_ANSWER_BYTES:
-                break
-            found[record] = bodies
+        size, asked = 0, records[:MAX_ASKED]
+        for start in range(0, len(asked), _TURN):  # not all at once: each may be large
+            turn = asked[start : start + _TURN]
+            known = await self._party.held_among(turn)
+            for record in turn:
+                held = known.get(record)
+                bodies = {} if held is None else {n: held.bodies[n] for n in self._covered(grant, held)}
+                size += sum(map(len, bodies.values()))
+                if found and size > MAX_ANSWER_BYTES:
+                    return found
+                found[record] = bodies
         return found
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from consortium.agents.keywatch import KeyWatch
-from consortium.errors import CallerError, Malformed, NotReady, OperatorError
+from consortium.errors import CallerError, Malformed, NotYet, OperatorError
 from consortium.ledger.governance.state import Governance
 from consortium.ledger.governance.terms import Keys, RotateKeys
 from consortium.ledger.state import LedgerState
@@ -98,10 +98,10 @@ class Rekeyer:
     async def retire(self) -> None:
         """Begin to destroy the keys that were replaced: first whatever only they open is wrapped anew.
 
-        Raises `NotReady` with what stands in the way.
+        Raises `NotYet` with what stands in the way.
         """
         if reason := await self.why_not_retire():
-            raise NotReady(f"old keys are still needed: {reason}")
+            raise NotYet(f"old keys are still needed: {reason}")
         self._retiring = True
         self._wake.set()
 

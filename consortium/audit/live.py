@@ -114,7 +114,7 @@ class StoreAudit:
         if stored is None:
             self.findings.append(Finding("ledger state", "the store cannot give a state that its rows lead to"))
             return
-        for name in ("height", "digest", "position", "time_ms", "tree", "members"):
+        for name in ("height", "digest", "position", "time_ms", "tree", "members", "governance"):
             if getattr(stored, name) != getattr(state, name):
                 sentence = f"the stored {name} is not what follows from the blocks"
                 self.findings.append(Finding("ledger state", sentence, state.height))

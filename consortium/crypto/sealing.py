@@ -68,9 +68,7 @@ def party_tag(party: Party) -> bytes:
     return keyed(str(party).encode(), key=bytes(32), person=b"consortium party", size=TAG_BYTES)
 
 
-def seal(
-    draft: Draft, recipients: Sequence[Recipient], entropy: Entropy, keys: Sequence[bytes] = ()
-) -> SealedRecord:
+def seal(draft: Draft, recipients: Sequence[Recipient], entropy: Entropy, keys: Sequence[bytes] = ()) -> SealedRecord:
     """Encrypt each section, commit to its plaintext, wrap its key for its readers.
 
     `recipients` covers every reader of every section once. One key per section, used for nothing else; of the first

@@ -72,7 +72,7 @@ class Governor:
         terms = read_terms(kind, raw)
         self._access.require_action(caller, Action.PROPOSE, about=_about(caller, terms), kind=kind)
         _require_sound(terms)
-        expires = expires_ms if expires_ms is not None else self._now_ms() + DEFAULT_OPEN_MS
+        expires = expires_ms if expires_ms is not None else self.now_ms() + DEFAULT_OPEN_MS
         body = Proposal(kind=kind, terms=terms.model_dump(), reason=reason, expires_ms=expires)
         return await self.publish(body, record_id, wait, timeout_s)
 
@@ -99,7 +99,7 @@ class Governor:
         draft = PublicDraft(record_id, self._member, self._clock.now_ms(), body)
         return await self._writer.finish(self._writer.publish(draft), wait, timeout_s)
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
         """The ledger's time; before all members have spoken for the first time it has none."""
         return max(self._state().time_ms, self._clock.now_ms())
 

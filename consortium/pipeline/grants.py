@@ -98,7 +98,9 @@ class Grants:
             emergency=wanted.emergency,
         )
         known = self._state().governance.proposals.get(grant_id)
-        expires = known.proposal.expires_ms if known else min(wanted.until_ms, self._state().time_ms + DEFAULT_OPEN_MS)
+        expires = (
+            known.proposal.expires_ms if known else min(wanted.until_ms, self._governor.now_ms() + DEFAULT_OPEN_MS)
+        )
         body = Proposal(kind=terms.KIND, terms=terms.model_dump(), reason=wanted.reason, expires_ms=expires)
         return await self._governor.publish(body, grant_id, wait, timeout_s)
 

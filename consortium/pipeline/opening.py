@@ -121,7 +121,9 @@ class Opener:
         A section that no party of this node may read is compared by its padded size: more of it nobody here can see.
         """
         opened = self.open_all(held)
-        added = opened.sections[len(sections) :]  # sealing may have added the section `escrow`, which is not ours to read
+        added = opened.sections[
+            len(sections) :
+        ]  # sealing may have added the section `escrow`, which is not ours to read
         if len(opened.sections) < len(sections) or added not in ((), (None,)):
             return False
         return all(

@@ -100,6 +100,10 @@ class PartyStore(Protocol):
         """
         ...
 
+    async def held_among(self, record_ids: Collection[bytes]) -> Mapping[bytes, HeldRecord]:
+        """By id the payloads of those of the records that this node is a party to: many for one question."""
+        ...
+
     async def is_reader(self, record_id: bytes, parties: Collection[bytes]) -> bool:
         """Whether any of `parties` may open the record of that id, by this node's index."""
         ...

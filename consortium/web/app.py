@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from consortium.web import examples, problems
+from consortium.web.examples_models import MODELS
 from consortium.web.gate import Gate
 from consortium.web.limits import BodyLimit
 from consortium.web.routes import (
@@ -78,7 +79,11 @@ def peer_api(services: Services) -> FastAPI:
 def _app(services: Services, shortcuts: Mapping[str, Endpoint], **arguments: object) -> FastAPI:
     app = QuickApi(services, shortcuts, version="1", redirect_slashes=False, **arguments)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Gate, shut=lambda: services.node.reads_shut())
+
+    def shut() -> str:
+        return services.node.reads_shut()
+
+    app.add_middleware(Gate, shut=shut)
     problems.install(app)  # last: what it adds goes around all else
     return app
 
@@ -90,5 +95,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
         schemas = found["components"]["schemas"]
         schemas["Problem"] = problems.Problem.model_json_schema(ref_template=_REF)
         schemas |= examples.schemas()
+        for name, example in MODELS.items():
+            schemas[name]["examples"] = [example]
         app.openapi_schema = found
     return app.openapi_schema

@@ -28,6 +28,7 @@ PROBLEMS: dict[type[errors.ConsortiumError], tuple[int, str, str]] = {
     errors.Forbidden: (403, "forbidden", "Your role does not include this"),
     errors.NotFound: (404, "not-found", "No such record"),
     errors.IdConflict: (409, "id-conflict", "The id was used for another record"),
+    errors.NotYet: (409, "not-yet", "Something else has to be done first"),
     errors.DeadlineExceeded: (504, "deadline-exceeded", "Not within the time limit"),
     errors.LogUnavailable: (503, "ordering-unavailable", "The ordering log is not available"),
     errors.StoreUnavailable: (503, "store-unavailable", "The store is not available"),

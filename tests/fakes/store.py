@@ -163,6 +163,10 @@ class MemoryStore:
             return None
         return next((h for h in self._held.values() if h.id == record_id), None)
 
+    async def held_among(self, record_ids: Collection[bytes]) -> Mapping[bytes, HeldRecord]:
+        self._require()
+        return {held.id: held for held in self._held.values() if held.id in record_ids}
+
     async def is_reader(self, record_id: bytes, parties: Collection[bytes]) -> bool:
         self._require()
         stored = self._accepted.get(record_id)

@@ -23,7 +23,7 @@ from tests.random_logs import GENESIS
 
 pytestmark = pytest.mark.processes
 
-TABLES = ("blocks", "records", "rejections", "refused_batches", "tiles")
+TABLES = ("blocks", "records", "rejections", "refused_batches", "tiles", "public_records")
 
 
 def make_chain() -> Chain:

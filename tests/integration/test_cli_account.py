@@ -45,16 +45,16 @@ async def test_from_an_invitation_to_signing_out(admin, tmp_path):
 
 async def test_a_home_by_password_and_back_by_a_code(admin, tmp_path):
     url, session = {"CONSORTIUM_URL": admin["CONSORTIUM_URL"]}, tmp_path / "session"
-    sign_in = ["account", "sign-in", "home-77", "--session", session]
-    code = json.loads(done(await run("account", "invite", "home-77", "--json", env=admin)))["code"]
+    sign_in = ["account", "sign-in", "home-66", "--session", session]
+    code = json.loads(done(await run("account", "invite", "home-66", "--json", env=admin)))["code"]
     failed(await run("account", "accept", env=url, input=f"{code}\nshort\n"), 2, "12 characters")
     done(await run("account", "accept", env=url, input=f"{code}\n{NEW}\n"))
     done(await run(*sign_in, env=url, input=NEW + "\n"))
-    back = json.loads(done(await run("account", "reset", "home-77", "--json", env=admin)))["code"]
+    back = json.loads(done(await run("account", "reset", "home-66", "--json", env=admin)))["code"]
     failed(await run(*sign_in, env=url, input=NEW + "\n"), 2)
     done(await run("account", "accept", env=url, input=f"{back}\n{NEW}!\n"))
     done(await run(*sign_in, env=url, input=NEW + "!\n"))
-    done(await run("account", "disable", "home-77", env=admin))
+    done(await run("account", "disable", "home-66", env=admin))
 
 
 async def test_there_is_one_first_administrator(network, admin, tmp_path):

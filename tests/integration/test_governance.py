@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from consortium.adapters.policyfiles import read_policy_texts
@@ -23,7 +24,13 @@ async def propose(network, who: str, kind: str, terms: dict, status: int = 200, 
 
 async def vote(network, who: str, proposal: str, *, yes: bool = True, status: int = 200) -> dict:
     client = await network.client(who)
-    response = await client.post("/v1/governance/ballots", json={"proposal": proposal, "yes": yes})
+
+    async def voted() -> httpx.Response | None:
+        """Not before the proposal has reached the member's node."""
+        answer = await client.post("/v1/governance/ballots", json={"proposal": proposal, "yes": yes})
+        return None if answer.status_code == 404 and status != 404 else answer
+
+    response = await wait_until(voted, "the proposal is known")
     assert response.status_code == status, response.text
     return dict(response.json())
 

@@ -12,12 +12,13 @@ import itertools
 import json
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -31,8 +32,9 @@ from consortium.bootstrap import open_stores
 from consortium.client.dpop import DpopKey, headers
 from consortium.devnet.network import Person
 from consortium.devnet.network import _account as account_of
+from consortium.errors import OperatorError
 from consortium.ports.accounts import DUTIES
-from tests.fixtures.network import ABSENT, Network, reading
+from tests.fixtures.network import ABSENT, Network, reading, wait_until
 
 pytestmark = pytest.mark.processes
 
@@ -106,8 +108,8 @@ async def sign_in(network: Network, caller: Caller) -> None:
         caller.session.auth = Auth(token, network.net.dpop_keys[token])
 
 
-@pytest.fixture(scope="module")
-async def world(network: Network) -> World:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def world(network: Network) -> AsyncIterator[World]:
     nobody = Caller(None, network.net.nodes["suncoop"].url)
     callers = [nobody, *(Caller(p, network.net.nodes[p.member].url) for p in await people(network))]
     for caller in callers:
@@ -115,7 +117,24 @@ async def world(network: Network) -> World:
         await sign_in(network, caller)
     own = await network.submit_as_meters(reading("fuzz-home@suncoop"), "witnessed")
     other = await network.submit_as_meters(reading("home-09@cityretail"), "witnessed")
-    return World(network, callers, (own["id"], other["id"], ABSENT))
+    yield World(network, callers, (own["id"], other["id"], ABSENT))
+    await restored(network)
+
+
+async def restored(network: Network) -> None:
+    """Everybody as they were: the fuzzing's administrator may have shut or signed out whoever an example names."""
+    for person in network.net.people:
+        async with open_stores(network.net.nodes[person.member].database_url) as stores:
+            await stores.accounts.put_account(account_of(person))
+    for person in network.net.people:
+
+        async def signed_in(person: Person = person) -> str | None:
+            try:
+                return await network.net.sign_in(person)
+            except OperatorError:  # what a node knows of an account is some seconds old
+                return None
+
+        network.renew(person.name, await wait_until(signed_in, f"{person.name} signs in"))
 
 
 def strict(described: dict[str, Any]) -> dict[str, Any]:

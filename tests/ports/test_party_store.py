@@ -48,6 +48,13 @@ async def test_a_held_record_comes_back_as_it_was(store, held):
     assert await store.party.held(make_records("bravo", 1)[0].header.id) is None
 
 
+async def test_many_held_records_come_back_for_one_question(store, held):
+    others = make_records("bravo", 2)
+    wanted = [held[3].id, others[0].header.id, held[0].id, bytes(16), held[3].id]
+    assert await store.party.held_among(wanted) == {held[0].id: held[0], held[3].id: held[3]}
+    assert await store.party.held_among([]) == {}
+
+
 async def test_unindexed_records_come_in_order_until_the_mark(store, held):
     assert list(await store.party.unindexed(3)) == held[:3]
     assert list(await store.party.unindexed(100)) == held

@@ -103,6 +103,10 @@ class PostgresParty:
             found = held_of(await self._as_parties(parties, _HELD_BY, {"id": record_id}))
         return found[0] if found else None
 
+    async def held_among(self, record_ids: Collection[bytes]) -> Mapping[bytes, HeldRecord]:
+        rows = await self._database.rows(HELD + "WHERE id = ANY (%b::bytea[])", [ByteaArray(sorted(record_ids))])
+        return {held.id: held for held in held_of(rows)}
+
     async def is_reader(self, record_id: bytes, parties: Collection[bytes]) -> bool:
         return bool(await self._as_parties(parties, _IS_READER, {"id": record_id}))
 

@@ -17,6 +17,7 @@ from consortium.errors import (
     LogUnavailable,
     NotAuthenticated,
     NotReady,
+    NotYet,
     StoreUnavailable,
 )
 from consortium.policy.requests import Action
@@ -29,7 +30,7 @@ from consortium.web.submissions import answer_json
 router = APIRouter(prefix="/v1/node/keys", tags=["keys"])
 _FAILURES = documented(
     NotAuthenticated, Forbidden, InvalidRequest, IdConflict, ConfigurationError, KeysUnavailable, LogUnavailable,
-    StoreUnavailable, NotReady, DeadlineExceeded,
+    StoreUnavailable, NotReady, NotYet, DeadlineExceeded,
 )  # fmt: skip
 _KEYS = dict.fromkeys(("signing", "log", "witness", "token", "encryption"), "5f" * 32)
 _HELD = {
@@ -73,7 +74,7 @@ async def rotate(body: Annotated[RotationIn, Body()], node: Node, asking: Asking
 async def retire(node: Node, asking: Asking) -> Response:
     """Wraps anew what only old keys open, then destroys these, in the background: `retiring` until it is done.
 
-    503 with what stands in the way, as long as something does.
+    409 with what stands in the way, as long as something does.
     """
     node.access.require_action(asking, Action.MANAGE_KEYS, kind="retire")
     await node.rekeyer.retire()
