@@ -15,7 +15,7 @@ demo: $(INSTALLED)  ## Four members, one real day, every promise checked (ARGS="
 	@.venv/bin/consortium demo $(ARGS)
 
 test: $(INSTALLED)  ## Unit, property, port, integration and fault tests
-	@$(PYTHON) -m pytest $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: $(INSTALLED)  ## ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .

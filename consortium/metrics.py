@@ -71,7 +71,8 @@ class Metrics:
             ["member"], registry=registry,
         )  # fmt: skip
         self.without_escrow = Counter(
-            "consortium_without_escrow", "Supervised records that were sealed without escrow: no two keys for their area",
+            "consortium_without_escrow",
+            "Supervised records sealed without escrow: there were no two keys for their area",
             registry=registry,
         )  # fmt: skip
 

@@ -172,7 +172,7 @@ class Node:
             raise
 
     async def _kept_up(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """An agent beside the ledger: what it does not foresee in somebody's record must not take ordering down with it.
+        """An agent beside the ledger: what it does not foresee in a record must not take ordering down with it.
         It begins anew after a pause, and the alarm stands.
         """
         while True:

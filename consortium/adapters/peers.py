@@ -208,7 +208,7 @@ def _disclosed(raw: Any, asked: Collection[bytes]) -> dict[bytes, dict[int, byte
     found: dict[bytes, dict[int, bytes]] = {}
     try:
         for record, bodies in raw:
-            sections = {number: body for number, body in bodies}
+            sections = dict(bodies)
             if record not in asked or not all(type(n) is int and type(b) is bytes for n, b in sections.items()):
                 raise Malformed("a holder answers with something that was not asked for")
             found[record] = sections

@@ -98,6 +98,9 @@ class Explainer:
         stored = await self._ledger.record(record_id)
         index = stored.verdict.index if stored is not None and isinstance(stored.verdict, Accepted) else -1
         kind = (await self._party.kinds_of([index], [tag])).get(index)
+        held = await self._party.held(record_id, [tag])
+        if held is None or not self._opener.may_open(held, party_of(asked)):
+            kind = None
         found = self._access.decisions(asked, kind.type if kind and kind.type in TYPES else "") if kind else {}
         allowed = [group for group, decision in found.items() if decision.allowed]
         return {

@@ -96,6 +96,12 @@ class Opener:
         sealed = own[-1] if own[-1].sealed_keys is not None else None
         return OpenedPayload(header, sections, tuple(wrap.tag for wrap in wraps), sealed)
 
+    def may_open(self, held: HeldRecord, party: Party) -> bool:
+        """Whether `party` has a key to any section. Who only keeps a record for others has none."""
+        wraps, _ = self.wraps(held, parse_header(held.header_bytes))
+        tag = party_tag(party)
+        return any(wrap.tag == tag and (wrap.sealed_keys is not None or any(wrap.keys)) for wrap in wraps)
+
     def open_all(self, held: HeldRecord) -> OpenedPayload:
         """The record as the node sees it: every section that any of its parties may read.
 

@@ -23,6 +23,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "header": "8901", "index": 340, "bodies": ["5f5f"], "mask": 3, "sealed_keys": "5f5f",
     },
     "RotationIn": {"what": "encryption"},
+    "AccountOut": _ACCOUNT,
     "AccountsOut": {"accounts": [_ACCOUNT], "invitations": [_INVITATION]},
     "InvitedResponse": {
         "name": "home-11", "kind": "user", "code": _CODE, "expires_at": _TIME, "needs_confirmation": False,

@@ -436,7 +436,7 @@ async def test_a_changed_row_is_named_by_the_audit_of_the_database(network):
 def _copy_schemas(source, target):
     """The ledger, and what the node keeps of checkpoints, by the program's own schema."""
     upgrade(target)
-    tables = ["blocks", "records", "rejections", "refused_batches", "tiles"]
+    tables = ["blocks", "records", "rejections", "refused_batches", "tiles", "public_records"]
     names = [f"ledger.{table}" for table in tables] + ["node.checkpoints"]
     with psycopg.connect(source) as old, psycopg.connect(target) as new:
         old.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ

@@ -64,7 +64,7 @@ async def post(lived, who, path, body):
 
 
 async def state(lived):
-    """The ledger's size, the same everywhere, and every wallet. Users are told of reads in between: these don't count."""
+    """The ledger's size, the same everywhere, and every wallet. What users are told of reads does not count."""
     heads = await lived.calls.until_quiet()
     owners = [*(home.party for home in lived.day.homes), "cityretail", "gridco"]
     wallets = await asyncio.gather(*(lived.calls.get(owner, "/v1/wallet") for owner in owners))
