@@ -2,8 +2,9 @@
 
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
+LONG := tests/faults/test_membership.py tests/faults/test_keys.py tests/faults/test_recovery.py
 
-.PHONY: help demo test lint format bench bench-quick clean
+.PHONY: help demo test test-long lint format bench bench-quick clean
 
 help:  ## Show the commands
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || true
@@ -15,7 +16,10 @@ demo: $(INSTALLED)  ## Four members, one real day, every promise checked (ARGS="
 	@.venv/bin/consortium demo $(ARGS)
 
 test: $(INSTALLED)  ## Unit, property, port, integration and fault tests
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(LONG:%=--ignore %) $(ARGS)
+
+test-long: $(INSTALLED)  ## Faults that take minutes: members that join and leave, keys that change under load
+	@$(PYTHON) -m pytest $(LONG) $(ARGS)
 
 lint: $(INSTALLED)  ## ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .

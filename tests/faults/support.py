@@ -27,6 +27,7 @@ from consortium.pipeline.seal import Sealer
 from tests.fixtures.network import MEMBERS, Network, running_network, short_directory, wait_until
 
 LEDGER_TABLES = ("blocks", "records", "rejections", "refused_batches", "tiles")
+"""All but `public_records`, which says of some records where they stand: the audit compares what follows from it."""
 SUBJECT = "home-01@suncoop"
 
 

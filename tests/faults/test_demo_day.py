@@ -66,7 +66,7 @@ async def test_the_day_comes_to_exactly_these_figures():
         found = json.loads((directory / "demo" / "demo.json").read_text())
     assert code == 0, output
     assert all(check["held"] for check in found["checks"]), output
-    assert len(found["checks"]) == 17
+    assert len(found["checks"]) == 22
     day = found["day"]
     assert day["totals"] == TOTALS
     assert day["clearing"] == CLEARING

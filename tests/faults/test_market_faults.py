@@ -197,7 +197,8 @@ def test_nothing_was_refused_disputed_or_done_over(aftermath):
 async def test_all_members_stand_at_one_ledger(aftermath):
     network = aftermath.faults.lived.network
     heads = await same_roots(network)
-    assert {head["size"] for head in heads.values()} == {len(aftermath.records)}
+    assert len({head["size"] for head in heads.values()}) == 1
+    assert min(head["size"] for head in heads.values()) >= len(aftermath.records)
     await same_ledger(network)
 
 

@@ -124,7 +124,8 @@ async def test_without_a_majority_submitting_fails_in_time_reading_goes_on_and_i
     await same_ledger(network)
 
 
-async def test_a_node_that_starts_without_a_majority_reads_and_takes_records_once_it_is_back(network: Network):
+async def test_a_node_that_starts_without_a_majority_shows_nothing_and_takes_nothing_until_it_is_back(network: Network):
+    """What was erased meanwhile it cannot know: so it shows nothing that may have been."""
     answer = await network.submit_as_meters(reading())
     lost = ("suncoop", "cityretail")
     for member in lost:
@@ -132,15 +133,23 @@ async def test_a_node_that_starts_without_a_majority_reads_and_takes_records_onc
     network.net.nodes["suncoop"].kill()
     network.net.launch("suncoop")
     home, client = await network.client("home-01"), await network.client("suncoop-meters")
-    await wait_until(lambda: reads(home, answer["id"]), "the node answers reads")
+    await wait_until(lambda: refuses(home, answer["id"]), "the node answers, and shows nothing")
     response = await client.post("/v1/records", json=reading(id=new_id()), params={"timeout_s": 1})
     assert response.status_code == 503
     assert response.json()["type"] == "urn:consortium:problem:not-ready"
     for member in lost:
         await network.net.etcd.restart(member)
     await network.net.wait_ready("suncoop")
+    await wait_until(lambda: reads(home, answer["id"]), "the node answers reads")
     await network.submit_as_meters(reading())
     await same_roots(network)
+
+
+async def refuses(client, record_id: str) -> bool:
+    try:
+        return (await client.get(f"/v1/records/{record_id}")).status_code == 503
+    except httpx.TransportError:
+        return False
 
 
 async def reads(client, record_id: str) -> bool:

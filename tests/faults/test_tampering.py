@@ -150,7 +150,7 @@ async def ledger() -> AsyncIterator[Ledger]:
         await start_node(network, VICTIM)
         query = (
             "SELECT table_name, column_name, data_type FROM information_schema.columns "
-            "WHERE table_schema = 'ledger' ORDER BY table_name, ordinal_position"
+            "WHERE table_schema = 'ledger' AND table_name <> 'public_records' ORDER BY table_name, ordinal_position"
         )
         columns = await rows(network, VICTIM, query)
         async with open_stores(network.net.nodes[VICTIM].database_url) as stores:

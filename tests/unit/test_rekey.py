@@ -13,7 +13,7 @@ from consortium.adapters.tokens.peers import PeerTokens
 from consortium.agents.rekey import RekeySettings
 from consortium.crypto.hints import my_slots
 from consortium.crypto.sealing import open_wrap, split_wraps
-from consortium.errors import CommitmentMismatch, NotAuthenticated, NotReady
+from consortium.errors import CommitmentMismatch, NotAuthenticated, NotReady, NotYet
 from consortium.ledger.governance.terms import Keys, RevokeKeys
 from consortium.model.public import Ballot, Proposal
 from consortium.model.verdicts import BatchRefusal
@@ -298,7 +298,7 @@ async def test_old_keys_are_kept_as_long_as_somebody_may_need_them(net, why, mon
         net.suncoop.rekeyer._cosigned = nobody
     net.suncoop.rekeyer._settings = RekeySettings(grace_s=3600)
     sentence = {"too early": "less than", "behind": "gridco", "missing": "1 payloads", "nothing": "none"}[why]
-    with pytest.raises(NotReady, match=sentence):
+    with pytest.raises(NotYet, match=sentence):
         await net.suncoop.rekeyer.retire()
     await net.suncoop.rekeyer.look()
     assert len(net.suncoop.custody.generations) == (1 if why == "nothing" else 2)

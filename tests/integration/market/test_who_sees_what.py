@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import datetime
 
 import pytest
 import pytest_asyncio
 
+from consortium.energy.metering import to_ms
 from consortium.energy.payloads.market import Complaint, Gate, Order, Result
 from consortium.model.names import Party
 from tests.fixtures.day import HOMES, HOURS
@@ -218,7 +220,8 @@ async def test_a_list_holds_ones_own_records_and_no_others(trading_day, records,
 
 
 async def test_everyone_in_the_market_reads_price_and_volume_of_each_hour(trading_day, records):
-    truth = [(result.price, result.wh) for result in every(records, Result)]
+    begin, end = (to_ms(datetime.fromisoformat(trading_day.period[name])) for name in ("from", "to"))
+    truth = [(result.price, result.wh) for result in every(records, Result) if begin <= result.start_ms < end]
     path, calls = "/v1/markets/local/results", trading_day.calls
     for party in (OWN, NEIGHBOUR, FOREIGN, "suncoop", "cityretail", "gridco"):
         rows = (await calls.get(party, path, **trading_day.period))["rows"]
