@@ -55,6 +55,8 @@ class _Course:
     after: int = -1
     written: bool = False
     entries: list[KeyEntry] = field(default_factory=list)
+    size: int = 0
+    """Of the entries, in bytes at the most."""
 
 
 class Discloser:
@@ -147,9 +149,11 @@ class Discloser:
         while page := await self._page(course.at):
             for number, held in enumerate(page, start=1):
                 entries = self.entries(grant, held)
-                if _too_many(course.entries, entries):
+                size = _size_of(entries)
+                if len(course.entries) + len(entries) > MAX_ENTRIES or course.size + size > MAX_BOX - _BOX_BYTES:
                     self._write(grant, course)
                 course.entries += entries
+                course.size += size
                 self._remember(grant.id, held.id, entries)
                 course.at = held.index
                 if number % _TURN == 0:
@@ -211,7 +215,7 @@ class Discloser:
 
     def _write(self, grant: Grant, course: _Course) -> None:
         """One record; a grant that is over by now gets nothing more."""
-        entries, course.entries = course.entries, []
+        entries, course.entries, course.size = course.entries, [], 0
         if not self._may_disclose(grant):
             return
         try:
@@ -292,8 +296,6 @@ class Discloser:
         return found
 
 
-def _too_many(before: Sequence[KeyEntry], more: Sequence[KeyEntry]) -> bool:
-    """Whether these do not fit one disclosure any more. Long names fill its box before their number does."""
-    entries = (*before, *more)
-    size = sum(_ENTRY_BYTES + sum(len(word) + 2 for word in one.words) for one in entries)
-    return len(entries) > MAX_ENTRIES or size > MAX_BOX - _BOX_BYTES
+def _size_of(entries: Sequence[KeyEntry]) -> int:
+    """Bytes at the most of these in a disclosure: long names fill its box before their number does."""
+    return sum(_ENTRY_BYTES + sum(len(word) + 2 for word in one.words) for one in entries)

@@ -106,11 +106,6 @@ class Rekeyer:
         self._wake.set()
 
     @property
-    def retiring(self) -> bool:
-        """Whether old keys are being retired."""
-        return self._retiring
-
-    @property
     def olds(self) -> int:
         """Generations that were replaced and are still held."""
         return sum(state == "old" for state, _ in self._keeper.inventory().generations)

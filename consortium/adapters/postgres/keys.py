@@ -31,7 +31,7 @@ PLACES = {
         "node.disclosed", "sealed", {"grant_id": "bytea", "tree_index": "bigint", "holder": "text", "id": "bytea"}
     ),
 }
-"""A test looks for columns of boxes that are not named here (tests/integration)."""
+"""Who adds a column of boxes adds it here: one that is missing would not open once old storage keys are gone."""
 
 _ADD_REWRAPS = """
 INSERT INTO node.rewraps (tree_index, ordinal, sealed)
