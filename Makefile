@@ -16,7 +16,7 @@ demo: $(INSTALLED)  ## Four members, one real day, every promise checked (ARGS="
 	@.venv/bin/consortium demo $(ARGS)
 
 test: $(INSTALLED)  ## Unit, property, port, integration and fault tests
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(LONG:%=--ignore %) $(ARGS)
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(LONG:%=--ignore %) $(ARGS)
 
 test-long: $(INSTALLED)  ## Faults that take minutes: members that join and leave, keys that change under load
 	@$(PYTHON) -m pytest $(LONG) $(ARGS)

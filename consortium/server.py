@@ -22,6 +22,8 @@ from consortium.ports.certificates import CertificateFiles
 from consortium.web.app import api, peer_api
 
 _GRACE_S = 3
+_KEEP_ALIVE_S = 75
+"""Longer than clients keep a connection that rests: who sends on one that was just ended would get no answer."""
 _MAX_HEAD_BYTES = 64 * 1024
 
 
@@ -91,6 +93,7 @@ def _public(settings: Settings, app: object) -> _Server:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
     )
 
@@ -111,6 +114,7 @@ def _peer(settings: Settings, app: object) -> _Server:
             log_level="error",
             server_header=False,
             timeout_graceful_shutdown=_GRACE_S,
+            timeout_keep_alive=_KEEP_ALIVE_S,
         )
     )
 

@@ -71,7 +71,11 @@ async def refusals(network: Network) -> list[tuple[Any, ...]]:
 async def calm(network: Network) -> None:
     """All stand at one block, and nobody has anything to say."""
     await network.agreed()
-    assert [(await network.status(member))["alarms"] for member in MEMBERS] == [[]] * len(MEMBERS)
+
+    async def silent() -> bool:  # etcd's alarm comes and goes under load; one of tampering never goes
+        return not any([(await network.status(member))["alarms"] for member in MEMBERS])
+
+    await wait_until(silent, "no alarm stands")
 
 
 async def load_of(network: Network, record: str) -> int:

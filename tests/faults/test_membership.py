@@ -246,8 +246,12 @@ async def test_it_is_admitted_and_let_in_while_the_others_go_on_and_one_is_away(
             await restart(network, member)
             await same_roots(network, 1, (*VOTERS, NEW))
     await restart(network, "suncoop")  # whose meters those are
-    heads = await same_roots(network, submitting.taken, (*VOTERS, NEW))
-    assert set(heads["gridco"]["peers"]) >= {NEW, "suncoop"}
+    await same_roots(network, submitting.taken, (*VOTERS, NEW))
+
+    async def heard() -> bool:
+        return set((await network.status("gridco"))["peers"]) >= {NEW, "suncoop"}
+
+    await wait_until(heard, "gridco hears of both")
     await same_ledger(network, (*VOTERS, NEW))
     async with network.net.etcd.root() as client:
         found = {m.name: m.isLearner for m in (await client.cluster.member_list()).members}

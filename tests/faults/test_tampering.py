@@ -258,7 +258,7 @@ async def test_one_bit_in_any_column_of_any_ledger_table_is_named(ledger: Ledger
                     unnamed.append(("by the audit as a record", table, column, place, found))
                 if not await exported_findings(ledger, tmp_path / table / column):
                     unnamed.append(("by an export and its audit", table, column, place))
-                if not await is_alarmed(ledger, block):
+                if not number and not await is_alarmed(ledger, block):  # the same audit, in slices: once for each table
                     unnamed.append(("by the node itself", table, column, place, await alarms(ledger)))
                 flip(conn, table, column, kind, ctid)
     assert unnamed == []
@@ -274,7 +274,7 @@ async def is_alarmed(ledger: Ledger, place: str) -> bool:
         return any(f"{place}:" in alarm or f"{place}," in alarm for alarm in await alarms(ledger))
 
     try:
-        await wait_until(named, place, 10)
+        await wait_until(named, place, 120)
     except AssertionError:
         return False
     return True
