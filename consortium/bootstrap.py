@@ -464,6 +464,7 @@ class _Workshop:
             self.market_clock,
             os.urandom,
             lambda: self.applier.state,
+            self.node.disclosed_wrong,
         )
 
     def _grants(self) -> Grants:

@@ -130,6 +130,7 @@ class GrantsNode:
         self.log = log
         self.disclosures = Ledgered(self.store)
         self.refused: list[str] = []
+        self.dealt_wrong: list[str] = []
         self.releases = Noting()
         self.applier.listen(lambda step, _: self.membership.update(step.state.governance))
         self.applier.listen(self.indexer.block_applied)
@@ -149,8 +150,9 @@ class GrantsNode:
         self.disclosed = Disclosed(self.access, self.releases, self.disclosures, vault, prover, state)
         self.discloser = self.new_discloser()
         self.escrow = EscrowAgent(
-            self.member, self.view, self.writer, self.store, self.custody, world.clock, os.urandom, state
-        )
+            self.member, self.view, self.writer, self.store, self.custody, world.clock, os.urandom, state,
+            self.dealt_wrong.append,
+        )  # fmt: skip
         unsealer = Unsealer(self.member, self.store, self.disclosures, self.opener, vault, state, self.refused.append)
         self.receiver = Receiver(
             self.member, self.store, self.disclosures, self.opener, vault, world, state, self.refused.append, unsealer

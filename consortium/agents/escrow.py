@@ -1,8 +1,9 @@
 """A dealer and holder of shares: deals escrow keys for the areas it knows ahead of time, gives its shares by a vote.
 
 Dealing: a seed of 16 bytes is split k-of-n among the participants (Shamir, by PyCryptodome), each share sealed to a
-member's key, and forgotten at once: not even the dealer can open anything later. Giving: once a vote released an area
-and month, the member's shares of all its dealers go to the compliance members in one record.
+member's key, and forgotten at once: not even the dealer can open anything later. Holding: a share that does not open,
+or is not the one that its dealer published, is named when it is dealt, not when it is needed. Giving: once a vote
+released an area and month, the member's shares of all its dealers go to the compliance members in one record.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class EscrowAgent:
         clock: Clock,
         entropy: Entropy,
         state: Callable[[], LedgerState],
+        faulty: Callable[[str], None],
     ) -> None:
+        """`faulty` is told the member that dealt a share which does not hold."""
         self._member = member
         self._view = view
         self._writer = writer
@@ -60,7 +63,9 @@ class EscrowAgent:
         self._clock = clock
         self._entropy = entropy
         self._state = state
+        self._faulty = faulty
         self._given: set[bytes] = set()
+        self._checked: set[tuple[str, str, str]] = set()
         self._wake = asyncio.Event()
 
     def block_applied(self, _: Transition, __: Sequence[HeldRecord]) -> None:
@@ -87,8 +92,9 @@ class EscrowAgent:
         if len(names) >= 2 and now.settings.supervised:
             for area, period in self._due(now):
                 await self._deal(now, names, area, period)
+        self._check(now)
         for release in now.releases.values():
-            if release.id not in self._given and release.since <= self._state().height + 1:
+            if release.id not in self._given and release.in_force(self._state().height + 1, self._state().time_ms):
                 await self._give(now, release)
 
     # --- dealing ---------------------------------------------------------------------------------------------
@@ -107,6 +113,16 @@ class EscrowAgent:
         record_id = self._custody.derive_id(cause_key(("escrow-key", area, period, *names)))
         under_way = self._writer.publish(PublicDraft(record_id, self._member, self._clock.now_ms(), body))
         await asyncio.shield(under_way.ticket.applied)
+
+    # --- holding ---------------------------------------------------------------------------------------------
+
+    def _check(self, now: Governance) -> None:
+        for place in now.escrow_keys.keys() - self._checked:
+            self._checked.add(place)
+            mine = _of(now.escrow_keys[place], self._member)
+            if mine is not None and self._opened(now, mine) is None:
+                _log.warning("a share does not open, or is another than its dealer said", dealer=place[2])
+                self._faulty(place[2])
 
     # --- giving ----------------------------------------------------------------------------------------------
 
@@ -130,11 +146,9 @@ class EscrowAgent:
 
     def _shares(self, now: Governance, release: Release) -> Iterator[tuple[str, bytes]]:
         for dealer, key in dealers_of(now, release.area, release.period):
-            mine = next((share for share in key.shares if share.member == self._member), None)
+            mine = _of(key, self._member)
             share = self._opened(now, mine) if mine is not None else None
-            if share is None:
-                _log.warning("a share does not open, or is another than its dealer said", dealer=dealer)
-            else:
+            if share is not None:
                 yield dealer, share
 
     def _opened(self, now: Governance, mine: EscrowShare) -> bytes | None:
@@ -146,6 +160,10 @@ class EscrowAgent:
                 continue
             return share if sha256(share) == mine.digest else None
         return None
+
+
+def _of(key: EscrowKey, member: str) -> EscrowShare | None:
+    return next((share for share in key.shares if share.member == member), None)
 
 
 def participants(governance: Governance) -> list[str]:

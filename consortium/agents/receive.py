@@ -30,7 +30,6 @@ from consortium.ledger.transition import Transition
 from consortium.model.names import Party
 from consortium.model.records import Header, parse_header
 from consortium.pipeline.claims import Content, Vault
-from consortium.pipeline.escrowing import release_lasts
 from consortium.pipeline.opening import Opener
 from consortium.ports.disclosures import Claim, DisclosureStore, Holders, Standing, State
 from consortium.ports.party import Arrived, HeldRecord, PartyStore
@@ -110,7 +109,7 @@ class Receiver:
         office = now.governance.member(self._member)
         if self._unsealer is None or office is None or "compliance" not in office.roles:
             return
-        lasting = [one for one in now.governance.releases.values() if release_lasts(now, one)]
+        lasting = [one for one in now.governance.releases.values() if one.in_force(now.height + 1, now.time_ms)]
         over = now.governance.releases.keys() - {one.id for one in lasting}
         for release_id in over & set(await self._store.keys()):
             await self._store.drop(release_id)

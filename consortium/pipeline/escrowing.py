@@ -68,17 +68,9 @@ def dealers_of(governance: Governance, area: str, period: str) -> list[tuple[str
     )
 
 
-def release_lasts(state: LedgerState, release: Release) -> bool:
-    """Whether what a vote released may be read now: from the vote on until the time that its proposal named as its end
-    (`expires_ms`).
-    """
-    proposal = state.governance.proposals[release.id].proposal
-    return release.since <= state.height + 1 and state.time_ms < proposal.expires_ms
-
-
 def grant_of(state: LedgerState, release: Release, officer: str) -> Grant:
     """A release as a grant for one of the compliance members' officers: the supervised types of an area and month."""
-    now, proposal = state.governance, state.governance.proposals[release.id].proposal
+    now = state.governance
     scope = Scope(
         types=tuple(sorted(set(now.settings.supervised))) or ("trade",),
         areas=(release.area,),
@@ -87,8 +79,8 @@ def grant_of(state: LedgerState, release: Release, officer: str) -> Grant:
         groups=tuple(sorted(GROUPS)),
     )
     return Grant(
-        release.id, officer, b"", scope, release.purpose, "release of an escrow key by vote", 0, proposal.expires_ms,
-        emergency=False, opened=release.since,
+        release.id, officer, b"", scope, release.purpose, "release of an escrow key by vote", 0, release.until_ms,
+        emergency=False, opened=release.since, ended=release.ended,
     )  # fmt: skip
 
 

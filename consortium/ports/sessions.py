@@ -135,6 +135,10 @@ class InvitationStore(Protocol):
         """By a second administrator. False if there is none to confirm, it is confirmed, or it is `by`'s own."""
         ...
 
+    async def find_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
+        """The invitation of a code, if `take_invitation` would give it now; it stays."""
+        ...
+
     async def take_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
         """Use it up, if it stands, and is confirmed where that is needed. Of several at once one gets it."""
         ...

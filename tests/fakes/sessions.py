@@ -119,11 +119,15 @@ class MemoryInvitations:
         self._by_account[account] = replace(found, confirmed_by=by)
         return True
 
-    async def take_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
+    async def find_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
         for found in self._by_account.values():
             if found.digest == digest and found.until_ms > now_ms and (found.confirmed_by or not found.needs_two):
-                return self._by_account.pop(found.account)
+                return found
         return None
+
+    async def take_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
+        found = await self.find_invitation(digest, now_ms)
+        return self._by_account.pop(found.account) if found else None
 
     async def drop_invitation(self, account: str) -> None:
         self._by_account.pop(account, None)

@@ -182,7 +182,9 @@ async def test_invitations_are_taken_once(desk):
     await desk.invitations.put_invitation(invitation(2, "dan", recovers=True))
     assert await desk.invitations.invitations() == [invitation(1), invitation(2, "dan", recovers=True)]
     assert await desk.invitations.invitation("cem") == invitation(1)
+    assert await desk.invitations.find_invitation(digest(1), 5000) is None
     assert await desk.invitations.take_invitation(digest(1), 5000) is None
+    assert (await desk.invitations.find_invitation(digest(1), 4999)) == invitation(1)
     done = await asyncio.gather(*(desk.invitations.take_invitation(digest(1), 4999) for _ in range(4)))
     assert [one for one in done if one] == [invitation(1)]
     await desk.invitations.drop_invitation("dan")

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 import pytest_asyncio
 
+from consortium.agents.escrow import deal
 from consortium.crypto import hints
 from consortium.crypto.escrow import join_keys, open_share, private_key, public_key, split_keys
 from consortium.crypto.hashing import sha256
@@ -238,6 +239,39 @@ async def test_what_was_released_ends_with_its_proposal_and_is_dropped(world):
     assert list(await world.office.disclosures.all(id)) == []
     with pytest.raises(NotFound):
         await world.office.disclosed.page(OFFICER, id, Query())
+
+
+async def test_a_vote_ends_a_release_before_its_time(world):
+    await fold(world)
+    inside = await trade(world)
+    id = await release(world)
+    await world.escrow("gridco", "cityretail")
+    await world.office.receiver.round()
+    assert await read_all(world, id)
+    end = await world.propose("gridco", "end-grant", {"grant": id})
+    await world.vote(end, "gridco", "cityretail")
+    await refused_alike(world, id, inside)
+    await world.office.receiver.round()
+    assert list(await world.office.disclosures.all(id)) == []
+    size = world.office.applier.state.tree.size
+    await world.escrow("suncoop")
+    assert world.office.applier.state.tree.size == size, "no share is given any more"
+
+
+async def test_a_dealer_of_a_bad_share_is_named_when_it_deals(world, monkeypatch):
+    month = next_month(next_month(month_of(world.clock.ms)))
+    assert all(not node.dealt_wrong for node in world.nodes.values())
+    real = sealed_box
+    monkeypatch.setattr(
+        "consortium.agents.escrow.sealed_box", lambda told, key, entropy: real(told[:-1] + b"x", key, entropy)
+    )
+    now = world.nodes["gridco"].applier.state.governance
+    bad = deal(now, PARTICIPANTS, "area-1", month, os.urandom)
+    monkeypatch.undo()
+    await world.publish("gridco", bad)
+    await world.escrow(*PARTICIPANTS)
+    for name in PARTICIPANTS:
+        assert world.nodes[name].dealt_wrong == ["gridco"]
 
 
 async def test_shares_go_to_the_compliance_members_alone(world):

@@ -9,6 +9,7 @@ from consortium.ports.sessions import Invitation, SecondFactor, Session
 
 _COLUMNS = "id, account, key, created_ms, seen_ms, until_ms"
 _INVITED = "digest, account, kind, duties, given_by, until_ms, recovers, needs_two, confirmed_by"
+_GOOD = "digest = %b AND until_ms > %b AND (NOT needs_two OR confirmed_by <> '')"
 # The row of the refresh token is locked by the update: of several exchanges at once the others find it used.
 _EXCHANGE = """
 UPDATE node.refresh_tokens t SET used = true FROM node.sessions s
@@ -150,11 +151,13 @@ class PostgresInvitations:
         """
         return await self._database.execute(query, [by, account, by]) == 1
 
+    async def find_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
+        query = f"SELECT {_INVITED} FROM node.invitations WHERE {_GOOD}"  # noqa: S608 - constants
+        rows = await self._database.rows(query, [digest, now_ms])
+        return _invitation(*rows[0]) if rows else None
+
     async def take_invitation(self, digest: bytes, now_ms: int) -> Invitation | None:
-        query = f"""
-        DELETE FROM node.invitations
-        WHERE digest = %b AND until_ms > %b AND (NOT needs_two OR confirmed_by <> '') RETURNING {_INVITED}
-        """  # noqa: S608 - a constant
+        query = f"DELETE FROM node.invitations WHERE {_GOOD} RETURNING {_INVITED}"  # noqa: S608 - constants
         rows = await self._database.rows(query, [digest, now_ms])
         return _invitation(*rows[0]) if rows else None
 

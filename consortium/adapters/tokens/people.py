@@ -98,12 +98,12 @@ class People:
             require_good(password)
         if bool(password) == bool(public_key):
             raise InvalidRequest("give a password, or a public key")
+        found = await self._invitations.find_invitation(_digest(code), self._clock.now_ms())
+        if found is not None and (found.kind in PASSWORD_KINDS) != bool(password):  # the code stays good
+            raise InvalidRequest("users set a password, all others register a public key")
         invitation = await self._invitations.take_invitation(_digest(code), self._clock.now_ms())
         if invitation is None:
             raise compact.refused()
-        if (invitation.kind in PASSWORD_KINDS) != bool(password):
-            await self._invitations.put_invitation(invitation)  # the code is good, only what came with it was not
-            raise InvalidRequest("users set a password, all others register a public key")
         hashed = await self._passwords.hash(password) if password else ""
         return (
             await self._recovered(invitation, hashed, public_key)

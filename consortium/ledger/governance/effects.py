@@ -55,8 +55,10 @@ def conflict(governance: Governance, terms: Terms, time_ms: int) -> RecordRefusa
         kept = _NAMES if isinstance(terms, RotateKeys) else frozenset({"encryption"})
         return RecordRefusal.CONFLICT if _used(governance, terms.keys.as_keys(), terms.name, kept) else None
     if isinstance(terms, EndGrant | ConfirmGrant):
-        grant = governance.grants.get(terms.grant)
-        return _unless(grant is not None and grant.ended is None and time_ms < grant.until_ms)
+        opened: Grant | Release | None = governance.grants.get(terms.grant)
+        if isinstance(terms, EndGrant) and opened is None:
+            opened = governance.releases.get(terms.grant)
+        return _unless(opened is not None and opened.ended is None and time_ms < opened.until_ms)
     if isinstance(terms, OpenGrant):
         return RecordRefusal.NOT_OPEN if terms.until_ms <= time_ms else None
     if isinstance(terms, ReleaseHold):
@@ -148,6 +150,8 @@ def _open(governance: Governance, state: ProposalState, terms: OpenGrant, since:
 
 
 def _end(governance: Governance, _: ProposalState, terms: EndGrant, since: int, __: int) -> Governance:
+    if (release := governance.releases.get(terms.grant)) is not None:
+        return replace(governance, releases={**governance.releases, release.id: replace(release, ended=since)})
     grant = replace(governance.grants[terms.grant], ended=since)
     return replace(governance, grants={**governance.grants, grant.id: grant})
 
@@ -176,7 +180,7 @@ def _unhold(governance: Governance, _: ProposalState, terms: ReleaseHold, since:
 
 
 def _release(governance: Governance, state: ProposalState, terms: ReleaseEscrow, since: int, _: int) -> Governance:
-    release = Release(state.id, terms.area, terms.period, terms.purpose, since)
+    release = Release(state.id, terms.area, terms.period, terms.purpose, since, state.proposal.expires_ms)
     return replace(governance, releases={**governance.releases, release.id: release})
 
 

@@ -126,13 +126,19 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A vote to open one area's and period's escrow keys."""
+    """A vote to open one area's and period's escrow keys. `until_ms` is its proposal's `expires_ms`."""
 
     id: bytes
     area: str
     period: str
     purpose: str
     since: int
+    until_ms: int
+    ended: int | None = None
+
+    def in_force(self, height: int, time_ms: int) -> bool:
+        """Whether it holds for the block at `height`, whose ledger time is `time_ms`."""
+        return self.since <= height and (self.ended is None or height < self.ended) and time_ms < self.until_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class OpenGrant(Terms):
 
 
 class EndGrant(Terms):
-    """A grant ends from the next block on."""
+    """A grant, or a release of escrow keys, ends from the next block on."""
 
     KIND: ClassVar[str] = "end-grant"
     grant: Id
