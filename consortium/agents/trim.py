@@ -62,6 +62,8 @@ class Trimmer:
         """One round; the number of batches deleted."""
         state = self._applier.state
         safe = await self._safe_size(state)
+        if not self._witnessed():  # an empty tree nobody cosigns: who comes late could not be proved even its blocks
+            return 0
         low, high = self._trimmed, state.next_sequence(self._member) - self._keep
         while low < high:  # the first own batch whose block is not yet cosigned by all
             middle = (low + high) // 2

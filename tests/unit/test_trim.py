@@ -101,3 +101,16 @@ async def test_what_no_quorum_has_cosigned_stays(world):
     await world.cosigned(alpha=6, bravo=6, charlie=6, delta=6)
     world.witnessed = 2
     assert await world.trim() == 3
+
+
+async def test_before_anything_is_cosigned_nothing_goes(world):
+    """Signs of life fill the log of a young network: a member whose node starts late must find them, all of them."""
+    for _ in range(5):
+        for name in MEMBERS[:3]:
+            world.chain.add(name)
+        world.chain.now_ms += 3_600_000
+    for step in world.chain.steps:
+        await world.store.commit(step, ())
+        if step.block.member == "alpha":
+            await world.log.append(step.block.sequence, b"", timeout_s=1)
+    assert await world.trim() == 0
