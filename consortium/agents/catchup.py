@@ -32,6 +32,10 @@ from consortium.ports.peers import Peers
 _CHUNK = 100
 _AT_ONCE = 16
 _PAUSE_S = 1.0
+_ROUNDS = 10
+"""In which all answer and none can prove more. What was trimmed by the word of a quorum may lack one for us, who count
+more members than those did (one was just admitted): the next checkpoint comes with the others' next turn of cosigning.
+"""
 
 
 class CatchUp:
@@ -51,8 +55,10 @@ class CatchUp:
     async def __call__(self, state: LedgerState) -> None:
         """Apply what a quorum has cosigned beyond `state`; waits for a member that can help.
 
-        Raises `Tampering` if all answer and none has more that it can prove: such entries nobody may have trimmed.
+        Raises `Tampering` if all answer, again and again, and none has more that it can prove: such entries nobody may
+        have trimmed.
         """
+        unproven = 0
         while True:
             answered = 0
             for member in self._peers.names:
@@ -62,7 +68,8 @@ class CatchUp:
                     answered += 1
                 except (OperatorError, PeerError) as error:
                     self._report(f"cannot catch up from {member}: {error}")
-            if answered == len(self._peers.names):
+            unproven = unproven + 1 if answered == len(self._peers.names) else 0
+            if unproven == _ROUNDS:
                 raise Tampering("the log lacks entries that no quorum has cosigned, and no other member can prove")
             await asyncio.sleep(_PAUSE_S)
 

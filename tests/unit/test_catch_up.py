@@ -6,6 +6,7 @@ The ledger is real, the other members' nodes are lists of blocks, of which a tes
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -280,6 +281,20 @@ async def test_what_no_quorum_has_cosigned_is_not_taken_and_its_absence_is_tampe
     with pytest.raises(Tampering, match="lacks entries"):
         await node.run()
     assert node.applier.state.height == 0
+
+
+async def test_a_checkpoint_that_comes_late_is_waited_for(node, chain):
+    """Trimmed by the word of a quorum, which is none any more by our count: the members cosign again in a moment."""
+    late, node.members.cosigned = node.members.cosigned, None
+    asked = itertools.count()
+
+    async def checkpoint(member: str) -> SignedNote | None:
+        node.members.cosigned = late if next(asked) >= 3 * len(OTHERS) else None
+        return node.members.cosigned
+
+    node.members.checkpoint = checkpoint
+    await node.run()
+    assert node.applier.state == chain.state
 
 
 async def test_that_nobody_has_what_the_log_lost_is_tampering_once_all_have_answered(node, chain):
