@@ -411,6 +411,8 @@ async def test_it_comes_back_with_new_keys_and_its_numbers_go_on(network, newcom
         await newcomer.admitted_by(FIRST, keys)
         await newcomer.let_in()
         await newcomer.start()
+    for person in network.net.people:
+        network.renew(person.name, network.tokens[person.name])  # its people signed in anew
     await same_roots(network, 10, (*FIRST, NEW))
     query = "SELECT sequence, refusal FROM ledger.blocks WHERE member = %s AND sequence > %s ORDER BY sequence"
 
