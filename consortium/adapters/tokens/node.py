@@ -57,7 +57,7 @@ class NodeTokens:
         self.issuer = issuer or f"https://{member}.{network}"
         self._key = TokenKey(custody)
         self._in_use = self._key.public
-        self._former: tuple[bytes, int] | None = None
+        self._former: dict[bytes, int] = {}
         self._clock = clock
         self._lifetime_s = lifetime_s
         self._entropy = entropy
@@ -66,22 +66,22 @@ class NodeTokens:
     def switched(self, *, revoked: bool) -> None:
         """The member has other keys from now on.
 
-        Tokens by the key before are taken while one of them can still be alive; of a key that was stolen none, ever.
+        Tokens by the keys before are taken while one of them can still be alive; of keys that were stolen none, ever.
         """
         before, self._in_use = self._in_use, self._key.public
         if before != self._in_use:
-            self._former = (before, self._clock.now_ms() // 1000 + self._lifetime_s)
+            self._former[before] = self._clock.now_ms() // 1000 + self._lifetime_s
         if revoked:
-            self._former = None
+            self._former = {}
 
     def jwks(self) -> dict[str, Any]:
         """The public keys that tokens may be signed by, as a JWK set (RFC 7517 section 5)."""
         return {"keys": [compact.jwk(public) for public in self._taken()]}
 
     def _taken(self) -> list[bytes]:
-        if self._former is not None and self._clock.now_ms() // 1000 >= self._former[1]:
-            self._former = None
-        return [self._key.public, *([self._former[0]] if self._former else [])]
+        now_s = self._clock.now_ms() // 1000
+        self._former = {key: until_s for key, until_s in self._former.items() if now_s < until_s}
+        return [self._key.public, *self._former]
 
     def issue(
         self,
