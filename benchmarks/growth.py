@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -68,8 +68,8 @@ def _continued(state: LedgerState, last: tuple[int, bytes], size: int, sequence:
         tails.pop()
     members = {**state.members, author: MemberState(sequence, state.time_ms)}
     height, digest = last
-    tree = Tree.from_tails(size, tails)
-    return LedgerState(state.genesis, height, digest, max(state.position, sequence), state.time_ms, tree, members)
+    tree, position = Tree.from_tails(size, tails), max(state.position, sequence)
+    return replace(state, height=height, digest=digest, position=position, tree=tree, members=members)
 
 
 def main() -> None:

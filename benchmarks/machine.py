@@ -61,7 +61,7 @@ def _below(process: psutil.Process) -> list[psutil.Process]:
 def _seconds(process: psutil.Process) -> float:
     """Its own, and of its children that have ended."""
     try:
-        return sum(process.cpu_times()[:4])
+        return float(sum(process.cpu_times()[:4]))
     except psutil.NoSuchProcess:
         return 0.0
 

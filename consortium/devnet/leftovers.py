@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 STOP_S = 10.0
 # psutil derives start times from the boot time, which moves a little when the clock is set.

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from consortium.devnet.leftovers import STOP_S, end, end_leftovers, forget, remember
 from consortium.errors import OperatorError
