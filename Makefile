@@ -1,6 +1,7 @@
 # Two commands for a stranger: `make demo` and `make test`. Both install what they need first (.ci/setup).
 
 PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALLED := .venv/.installed
 LONG := tests/faults/test_membership.py tests/faults/test_keys.py tests/faults/test_recovery.py
 
@@ -16,10 +17,10 @@ demo: $(INSTALLED)  ## Four members, one real day, every promise checked (ARGS="
 	@.venv/bin/consortium demo $(ARGS)
 
 test: $(INSTALLED)  ## Unit, property, port, integration and fault tests
-	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(LONG:%=--ignore %) $(ARGS)
+	@$(PYTEST) $(LONG:%=--ignore %) $(ARGS)
 
 test-long: $(INSTALLED)  ## Faults that take minutes: members that join and leave, keys that change under load
-	@$(PYTHON) -m pytest $(LONG) $(ARGS)
+	@$(PYTEST) $(LONG) $(ARGS)
 
 lint: $(INSTALLED)  ## ruff, mypy --strict, import-linter
 	@$(PYTHON) -m ruff check .

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -51,8 +51,8 @@ async def network(trading_day) -> Network:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def handed(network: Network) -> Handed:
-    """A session, a second factor and an invitation."""
+async def handed(network: Network) -> AsyncIterator[Handed]:
+    """A session, a second factor and an invitation, of somebody whom no other file knows of."""
     person = Person("vault-home", "user", "suncoop", password=secrets.token_urlsafe(18))
     async with open_stores(network.net.nodes["suncoop"].database_url) as stores:
         await stores.accounts.put_account(account_of(person))
@@ -64,7 +64,8 @@ async def handed(network: Network) -> Handed:
         enrolled = (await client.post("/v1/me/second-factor", headers=bearer)).json()
     admin = await network.client("suncoop-admin")
     invited = (await admin.post("/v1/accounts", json={"name": "vault-guest", "kind": "user"})).json()
-    return Handed(login, enrolled, invited)
+    yield Handed(login, enrolled, invited)
+    network.net.people.remove(person)
 
 
 def both(name: str, value: bytes) -> Needles:
