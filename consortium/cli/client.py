@@ -19,6 +19,9 @@ class Client:
 
     The key of a token that is bound to one (DPoP) comes from `CONSORTIUM_DPOP_KEY`, 64 hex digits. Or both come from
     the file that `consortium account sign-in` wrote, named by `CONSORTIUM_SESSION`.
+
+    `CONSORTIUM_PURPOSE` says what the reading is for, to those whom it is about, and `CONSORTIUM_BEHALF` for whom one
+    reads, by their delegation (user@member).
     """
 
     def __init__(self, url: str, token: str | None = None, key: DpopKey | None = None) -> None:
@@ -26,6 +29,7 @@ class Client:
         if not (token.isascii() and token.isprintable()):
             raise errors.InvalidRequest("CONSORTIUM_TOKEN holds no token", hint="set it to a token of this node")
         self._http = open_http(url)
+        self._http.headers.update(_said())
         file = os.environ.get("CONSORTIUM_SESSION", "")
         if file and not token:
             self._http.auth = Session.load(self._http, Path(file)).auth()
@@ -68,6 +72,17 @@ def open_http(url: str) -> httpx.Client:
         return httpx.Client(base_url=url, timeout=70.0, trust_env=False)
     except (httpx.InvalidURL, ValueError):
         raise _no_url(url) from None
+
+
+def _said() -> dict[str, str]:
+    headers = {}
+    for name in ("PURPOSE", "BEHALF"):
+        text = os.environ.get(f"CONSORTIUM_{name}", "").strip()
+        if not (text.isascii() and text.isprintable()):
+            raise errors.InvalidRequest(f"CONSORTIUM_{name} is printable ASCII")
+        if text:
+            headers[f"Consortium-{name.capitalize()}"] = text
+    return headers
 
 
 def _key() -> DpopKey | None:

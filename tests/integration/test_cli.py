@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from functools import partial
 
 import psycopg
 import pytest
@@ -60,18 +61,17 @@ def done(result):
     return result.stdout
 
 
+def environment_of(network, who):
+    """Environment of a person: their node's URL and their token, with its key if it is bound to one."""
+    token = network.tokens[who]
+    key = network.net.dpop_keys[token]
+    bound = {"CONSORTIUM_DPOP_KEY": key.seed.hex()} if key else {}
+    return {"CONSORTIUM_URL": network.net.nodes[network.net.person(who).member].url, "CONSORTIUM_TOKEN": token, **bound}
+
+
 @pytest.fixture
 def at(network):
-    """Environment of a person: their node's URL and their token."""
-
-    def environment(who):
-        member = network.net.person(who).member
-        token = network.tokens[who]
-        key = network.net.dpop_keys[token]
-        bound = {"CONSORTIUM_DPOP_KEY": key.seed.hex()} if key else {}
-        return {"CONSORTIUM_URL": network.net.nodes[member].url, "CONSORTIUM_TOKEN": token, **bound}
-
-    return environment
+    return partial(environment_of, network)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from tests.integration.test_cli import done, failed, run
+from tests.integration.test_cli import done, environment_of, failed, run
 
 pytestmark = pytest.mark.processes
 NEW = "a phrase of my very own"
@@ -16,10 +16,7 @@ NEW = "a phrase of my very own"
 @pytest.fixture
 def admin(network):
     """Environment of suncoop's administrator."""
-    token = network.tokens["suncoop-admin"]
-    key = network.net.dpop_keys[token].seed.hex()
-    url = network.net.nodes["suncoop"].url
-    return {"CONSORTIUM_URL": url, "CONSORTIUM_TOKEN": token, "CONSORTIUM_DPOP_KEY": key}
+    return environment_of(network, "suncoop-admin")
 
 
 async def test_from_an_invitation_to_signing_out(admin, tmp_path):

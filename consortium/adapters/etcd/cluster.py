@@ -118,11 +118,16 @@ class Cluster:
     async def _asked(self, request: Callable[[], Awaitable[Any]]) -> Any:
         try:
             return await request()
-        except (EtcdPermissionDeniedError, EtcdUnauthenticatedError) as error:
-            raise ConfigurationError(
-                "etcd refuses this certificate as root's", hint="its common name must be etcd's user `root`"
-            ) from error
         except ETCD_FAILURES as error:
-            cause = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
-            details = cause.details() if isinstance(cause, grpc.aio.AioRpcError) else str(error)
-            raise LogUnavailable(f"etcd did not do it: {details or type(error).__name__}") from error
+            raise told_of(error) from error
+
+
+def told_of(error: BaseException) -> ConfigurationError | LogUnavailable:
+    """A failure of etcd's at what its root asked for, as one of ours."""
+    if isinstance(error, EtcdPermissionDeniedError | EtcdUnauthenticatedError):
+        return ConfigurationError(
+            "etcd refuses this certificate as root's", hint="its common name must be etcd's user `root`"
+        )
+    cause = error if isinstance(error, grpc.aio.AioRpcError) else error.__cause__
+    details = cause.details() if isinstance(cause, grpc.aio.AioRpcError) else str(error)
+    return LogUnavailable(f"etcd did not do it: {details or type(error).__name__}")

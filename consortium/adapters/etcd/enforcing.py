@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from etcd3aio import Etcd3Client
 
-from consortium.adapters.etcd.cluster import Cluster, EtcdMember
-from consortium.adapters.etcd.users import admit_user, revoke_user, users
+from consortium.adapters.etcd.cluster import Cluster, EtcdMember, told_of
+from consortium.adapters.etcd.users import ETCD_FAILURES, admit_user, revoke_user, users
 from consortium.ledger.governance.state import Governance
 
 
@@ -51,7 +51,10 @@ async def enforce(client: Etcd3Client, cluster: Cluster, decided: Decided, joini
     Raises `ConfigurationError` where a step would cost the cluster its majority, `LogUnavailable`.
     """
     told = Round()
-    await _users(client, decided, told)
+    try:
+        await _users(client, decided, told)
+    except ETCD_FAILURES as error:
+        raise told_of(error) from error
     members = await cluster.members()
     for member in members:
         if member.name in decided.removed and member.name not in decided.members:
