@@ -3,7 +3,8 @@
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 INSTALLED := .venv/.installed
-LONG := tests/faults/test_membership.py tests/faults/test_keys.py tests/faults/test_recovery.py
+LONG := tests/faults/test_membership.py tests/faults/test_keys.py tests/faults/test_recovery.py \
+        tests/faults/test_join_demo.py
 
 .PHONY: help demo test test-long lint format bench bench-quick clean
 

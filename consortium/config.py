@@ -68,7 +68,9 @@ class Settings(BaseSettings):
         3600.0, gt=0, description="How often, by the ledger's time, a node looks for own records whose time is over."
     )
 
-    key_rotation_days: int = Field(0, ge=0, description="Encryption keys change after so many days (0: by command).")
+    key_rotation_days: int = Field(
+        0, ge=0, description="All keys but TLS ones change after so many days (0: by command)."
+    )
     key_grace_s: int = Field(86_400, ge=0, description="A replaced key is kept so long, in the ledger's time.")
 
     market: bool = Field(True, description="Whether the node acts in markets: orders, clears, pays, settles.")

@@ -24,7 +24,7 @@ from consortium.ports.keys import KeyCustody, KeyKeeper
 from consortium.ports.ledger import LedgerStore
 from consortium.ports.rekeying import RekeyStore
 
-STORAGE, ENCRYPTION = "storage", "encryption"
+STORAGE, ALL = "storage", "all"
 _SLICE = 100
 _DAY_MS = 86_400_000
 _OPEN_MS = 3_600_000
@@ -187,13 +187,17 @@ class Rekeyer:
             self._retiring = False
 
     async def _by_schedule(self) -> None:
-        """Rotate the encryption key when its period is over, and destroy the one before when it may be."""
+        """Rotate all keys when the period of the encryption key is over, and the storage key with them; destroy those
+        before when it may be.
+        """
         if not self._watch.held:
             return
         if await self._age_ms() >= self._settings.rotation_days * _DAY_MS:
             waiting = [keys for state, keys in self._keeper.inventory().generations if state == "next"]
             # Keys that wait were proposed in vain, or the node died before it could.
-            await self._propose(waiting[-1] if waiting else await self._keeper.prepare(ENCRYPTION))
+            answer = await self._propose(waiting[-1] if waiting else await self._keeper.prepare(ALL))
+            if answer.state == "accepted" and "old" not in self._keeper.inventory().storage:
+                await self.rotate(STORAGE)
         elif self.olds and not await self.why_not_retire():
             self._retiring = True
 

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from consortium.adapters.postgres.erasure import rewrite
 from consortium.cli.bringing import Timeout, Url
 from consortium.cli.client import Client
-from consortium.cli.output import console, pairs, reported
+from consortium.cli.output import console, listing, pairs, reported
 from consortium.config import load_settings
 from consortium.errors import ConfigurationError
 
@@ -58,7 +57,7 @@ def records(
             console.print(pairs(answer))
             return
         body = {"records": ids, "ground": ground.value, "reference": reference}
-        table = Table("record", "state", "by", "reason")
+        table = listing("record", "state", "by", "reason")
         for row in client.request("POST", "/v1/erasures", json=body, params=params).json()["rows"]:
             table.add_row(row["id"], row["state"], row["by"] or "", escape(row["reason"]))
         console.print(table)
@@ -68,7 +67,7 @@ def records(
 def list_(url: Url) -> None:
     """All erasures, the newest first: who has said that it is done, who holds back, who is late."""
     with reported():
-        table = Table("id", "by", "ground", "records", "done", "held back", "awaited", "overdue")
+        table = listing("id", "by", "ground", "records", "done", "held back", "awaited", "overdue")
         for row in Client(url).json("/v1/erasures")["rows"]:
             names = (row["acknowledged"], row["held_back"], row["awaited"], row["overdue"])
             cells = [", ".join(found) for found in names]

@@ -13,7 +13,7 @@ from rich.table import Table
 from consortium.adapters.policyfiles import read_policy_texts
 from consortium.cli.bringing import Timeout, Url
 from consortium.cli.client import Client
-from consortium.cli.output import console, pairs, reported
+from consortium.cli.output import console, listing, pairs, reported
 from consortium.errors import InvalidRequest
 
 app = typer.Typer(no_args_is_help=True)
@@ -66,7 +66,7 @@ def show(proposal: ProposalId, url: Url) -> None:
 def history(url: Url) -> None:
     """All proposals, the newest first."""
     with reported():
-        table = Table("id", "kind", "by", "state", "yes", "no", "needed", "decided")
+        table = listing("id", "kind", "by", "state", "yes", "no", "needed", "decided")
         for row in Client(url).json("/v1/governance/proposals")["rows"]:
             votes = ", ".join(row["yes"]), ", ".join(row["no"])
             table.add_row(

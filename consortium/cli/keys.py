@@ -150,7 +150,7 @@ def schedule(config: Config = None) -> None:
         console.print(
             pairs(
                 {
-                    "encryption keys change": f"after {days} days" if days else "by command alone",
+                    "all keys but those of TLS change": f"after {days} days" if days else "by command alone",
                     "old ones are destroyed": f"{settings.key_grace_s} s later" if days else "by command alone",
                     "settings": "key_rotation_days, key_grace_s",
                 }

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from consortium.audit.evidence import EvidenceReport, audit_evidence, check_record, write_bundle
 from consortium.cli.bringing import Timeout, Url
 from consortium.cli.client import Client
-from consortium.cli.output import console, pairs, reported
+from consortium.cli.output import console, listing, pairs, reported
 from consortium.cli.receipt import read as read_text
 from consortium.crypto.sealing import open_section
 from consortium.crypto.trust import TrustPolicy, parse_policy
@@ -63,7 +62,7 @@ def list_(
     with reported():
         client = Client(url)
         if grant is None:
-            table = Table("id", "state", "types", "until", "purpose")
+            table = listing("id", "state", "types", "until", "purpose")
             for row in client.json("/v1/grants")["rows"]:
                 types = ", ".join(row["scope"]["types"])
                 table.add_row(row["id"], row["state"], types, row["until"], escape(row["purpose"]))
@@ -122,6 +121,7 @@ def report(
             raise InvalidRequest(f"{directory} is not empty")
         client = Client(url)
         policy = _trust(client, trust)
+        client.json(f"/v1/grants/{grant}")  # a release has no evidence: known before anything is read and told of
         records = list(_pages(client, grant, {}))
         evidence = client.json(f"/v1/grants/{grant}/evidence")  # after the reads: their access records are in it
         try:

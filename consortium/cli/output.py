@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from consortium.errors import ConsortiumError, DefectError
 
@@ -19,6 +20,12 @@ EXIT_CODES = """Exit codes: 0 it went well; 1 a check found something that does 
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
+
+
+def listing(first: str, *others: str) -> Table:
+    """A table whose first column is an id: whole in one line, to be copied; the others are folded, never cut."""
+    columns = [Column(first, no_wrap=True), *(Column(name, overflow="fold") for name in others)]
+    return Table(*columns, box=SIMPLE, pad_edge=False)
 
 
 def pairs(values: Mapping[str, object]) -> Table:

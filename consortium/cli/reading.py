@@ -39,11 +39,12 @@ def rows_of(client: Client, path: str, limit: int, **query: Any) -> list[Any]:
 
 
 def show_rows(rows: Sequence[Any], cells: Cells, as_json: bool) -> None:
-    """Rows as JSON or as a table. Ids are folded, never cut: they must be whole to be copied."""
+    """Rows as JSON or as a table. Ids stand whole in one line, to be copied; all else is folded, never cut."""
     if as_json:
         console.print_json(json.dumps(rows))
         return
-    table = Table(*[Column(name, overflow="fold") for name in cells], box=SIMPLE, pad_edge=False)
+    columns = [Column(name, no_wrap=name == "id", overflow="fold") for name in cells]
+    table = Table(*columns, box=SIMPLE, pad_edge=False)
     for row in rows:
         values = [row[made] if isinstance(made, str) else made(row) for made in cells.values()]
         table.add_row(*["-" if value is None else escape(str(value)) for value in values])

@@ -172,7 +172,7 @@ async def _officer(people: People) -> Shown:
     found = await people.until(disclosed, "the holders have disclosed the morning's trades")
     refused = [(await people.ask(OFFICER, "GET", f"{path}/{id}")).status_code for id in (*evening[:1], _ABSENT)]
     told = await _told_of_grant(people, found, grant)
-    held = set(found) == morning and set(nothing) == set(refused) == {404} and told
+    held = evening and set(found) == morning and set(nothing) == set(refused) == {404} and told
     return bool(held), (
         f"without a grant {nothing[0]}; 2 of 3 members vote; {len(found)} trades of the morning, "
         f"one of the evening {refused[0]}; {told}"

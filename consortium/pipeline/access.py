@@ -61,7 +61,6 @@ _DOINGS = {
     Action.DELEGATE: "manage these delegations",
     Action.READ_ACCESSES: "see these accesses",
     Action.READ_GRANTS: "see these grants",
-    Action.RELEASE_ESCROW: "release a share",
     Action.EXPLAIN_POLICY: "ask about decisions",
 }
 

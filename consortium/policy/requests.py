@@ -28,7 +28,6 @@ class Action(StrEnum):
     DELEGATE = "delegate"
     READ_ACCESSES = "readAccesses"
     READ_GRANTS = "readGrants"
-    RELEASE_ESCROW = "releaseEscrow"
     EXPLAIN_POLICY = "explainPolicy"
 
 
@@ -43,7 +42,6 @@ ABOUT = frozenset(
         Action.DELEGATE,
         Action.READ_ACCESSES,
         Action.READ_GRANTS,
-        Action.RELEASE_ESCROW,
         Action.EXPLAIN_POLICY,
     }
 )

@@ -7,20 +7,21 @@ import re
 
 import pytest
 
+from consortium.cli.output import console
 from tests.fixtures.network import ABSENT, fresh_day, hour_of, reading, wait_until
 from tests.integration.test_cli import done, environment_of, failed, run
 
 pytestmark = pytest.mark.processes
 HOME, NEIGHBOUR = "home-01", "home-02@suncoop"
-WIDE = {"COLUMNS": "300"}
 
 
 @pytest.fixture
-def call(network):
+def call(network, monkeypatch):
     """A run in somebody's name, in a wide terminal."""
+    monkeypatch.setattr(console, "_width", 300)
 
     async def in_name_of(who, *arguments, **env):
-        return await run(*arguments, env={**environment_of(network, who), **WIDE, **env})
+        return await run(*arguments, env={**environment_of(network, who), **env})
 
     return in_name_of
 

@@ -167,6 +167,23 @@ async def test_the_second_administrator_is_made_by_the_first_the_third_by_two(pe
     assert (await people.accept(invited.code, public_key=PUBLIC)).kind == "administrator"
 
 
+async def test_nobody_becomes_an_officer_alone_nor_takes_over_one(world, people):
+    """Who could would read whatever the members granted, under somebody else's name."""
+    eve = await second_administrator(people)
+    invited = await people.invite(admin(), "olga", "officer", NONE)
+    assert invited.needs_two
+    await refuses(people.accept(invited.code, public_key=PUBLIC))
+    await people.confirm(eve, "olga")
+    assert (await people.accept(invited.code, public_key=PUBLIC)).kind == "officer"
+    back = await people.reset(admin(), "olga", second_factor=False)
+    assert back.needs_two
+    with pytest.raises(NotFound):
+        await people.confirm(admin(), "olga")
+    await refuses(people.accept(back.code, public_key=PUBLIC))
+    await people.confirm(eve, "olga")
+    assert (await people.accept(back.code, public_key=PUBLIC)).name == "olga"
+
+
 async def test_shutting_the_other_one_makes_nobody_the_first_again(people):
     await second_administrator(people)
     await people.set_disabled(admin(), "eve", True)

@@ -28,6 +28,8 @@ from consortium.ports.clock import Clock
 from consortium.ports.sessions import Invitation, InvitationStore
 
 ADMINISTRATOR = "administrator"
+_BY_TWO = frozenset({ADMINISTRATOR, "officer"})
+"""Kinds of whom one administrator alone makes none, nor brings one back: they could be that one themselves."""
 LIFETIME_S = 3 * 86_400
 """A code is good for this long."""
 _CODE_BYTES = 20
@@ -75,7 +77,7 @@ class People:
         async with self._one_at_a_time:
             if await self._accounts.account(name) is not None:
                 raise InvalidRequest("there is an account of this name", field="name")
-            needs_two = kind == ADMINISTRATOR and not await self._is_first(caller)
+            needs_two = kind in _BY_TWO and not await self._is_first(caller)
             return await self._give(Invitation(b"", name, kind, duties, caller.name, 0, needs_two=needs_two))
 
     async def confirm(self, caller: Caller, name: str) -> None:
@@ -131,7 +133,8 @@ class People:
     async def reset(self, caller: Caller, name: str, *, second_factor: bool) -> Invited:
         """A code back to an account: what it signed in with is void from now on, its sessions end.
 
-        With `second_factor` that is taken off as well. An administrator's account is not reset here.
+        With `second_factor` that is taken off as well. An administrator's account is not reset here; an officer's code
+        waits for another administrator, if there is one.
         """
         account = await self._other(caller, name)
         if account.kind == ADMINISTRATOR:
@@ -141,7 +144,9 @@ class People:
         if second_factor:
             await self._factors.remove(name)
         _log.info("account_reset", account=name, by=caller.name)
-        return await self._give(Invitation(b"", name, account.kind, account.duties, caller.name, 0, recovers=True))
+        needs_two = account.kind in _BY_TWO and not await self._is_first(caller)
+        back = Invitation(b"", name, account.kind, account.duties, caller.name, 0, recovers=True, needs_two=needs_two)
+        return await self._give(back)
 
     async def revoke(self, caller: Caller, name: str) -> None:
         """Sign an account out everywhere."""
