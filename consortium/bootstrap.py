@@ -287,10 +287,10 @@ class _Workshop:
         )
         self.own_key_directory = OwnKeys()
         known = View(membership, self.member)
-        escrowing = Escrowing(
+        self.escrowing = Escrowing(
             lambda: self.applier.state.governance, ViewPlaces(known), self.node.metrics.without_escrow.inc
         )
-        self.sealer = Sealer(membership, custody, os.urandom, self.own_key_directory, escrowing)
+        self.sealer = Sealer(membership, custody, os.urandom, self.own_key_directory, self.escrowing)
         self.writer = Writer(
             self.member,
             self.sealer,
@@ -464,8 +464,12 @@ class _Workshop:
             self.market_clock,
             os.urandom,
             lambda: self.applier.state,
-            self.node.disclosed_wrong,
+            self._dealt_wrong,
         )
+
+    def _dealt_wrong(self, place: tuple[str, str, str]) -> None:
+        self.escrowing.distrust(place)
+        self.node.disclosed_wrong(place[2])
 
     def _grants(self) -> Grants:
         return Grants(

@@ -122,8 +122,8 @@ class GrantsNode:
         self.indexer = Indexer(member, self.opener, self.store, self.orderer, lambda _: None)
         self.view, self.folded = View(self.membership, member), -1
         self.unescrowed = 0
-        escrowing = Escrowing(lambda: self.applier.state.governance, ViewPlaces(self.view), self._missed)
-        self.sealer = Sealer(self.membership, self.custody, os.urandom, None, escrowing)
+        self.escrowing = Escrowing(lambda: self.applier.state.governance, ViewPlaces(self.view), self._missed)
+        self.sealer = Sealer(self.membership, self.custody, os.urandom, None, self.escrowing)
         self.writer = Writer(
             member, self.sealer, self.orderer, self.opener, self.store, self.store, self._witnessed, lambda: ""
         )
@@ -151,12 +151,16 @@ class GrantsNode:
         self.discloser = self.new_discloser()
         self.escrow = EscrowAgent(
             self.member, self.view, self.writer, self.store, self.custody, world.clock, os.urandom, state,
-            self.dealt_wrong.append,
+            self._dealt_wrong,
         )  # fmt: skip
         unsealer = Unsealer(self.member, self.store, self.disclosures, self.opener, vault, state, self.refused.append)
         self.receiver = Receiver(
             self.member, self.store, self.disclosures, self.opener, vault, world, state, self.refused.append, unsealer
         )
+
+    def _dealt_wrong(self, place: tuple[str, str, str]) -> None:
+        self.dealt_wrong.append(place[2])
+        self.escrowing.distrust(place)
 
     def _missed(self) -> None:
         self.unescrowed += 1

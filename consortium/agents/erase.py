@@ -192,7 +192,8 @@ class Eraser:
         again, self._moment = moment != self._moment, moment
         for erasure in self._erasures():
             known = self._carried.get(erasure.id)
-            if known == "" or (known and not again):
+            said = self._member in erasure.acknowledged
+            if known is not None and (said or not again):  # until it is said, more may come: by a grant, say
                 continue
             if not self._level():
                 self._moment = (0, 0)
@@ -251,6 +252,9 @@ class Eraser:
             if carried is None or self._member in erasure.acknowledged or self._came_later(erasure):
                 continue
             word = await self._word(erasure, carried)
+            if word == "" and await self._bound(erasure):  # something has come since
+                await self._carry_out(erasure)
+                continue
             if word is not None and word != erasure.held_back.get(self._member):
                 await self._say(erasure, word)
 

@@ -52,9 +52,9 @@ class EscrowAgent:
         clock: Clock,
         entropy: Entropy,
         state: Callable[[], LedgerState],
-        faulty: Callable[[str], None],
+        faulty: Callable[[tuple[str, str, str]], None],
     ) -> None:
-        """`faulty` is told the member that dealt a share which does not hold."""
+        """`faulty` is told the area, the period and the member that dealt a share for them which does not hold."""
         self._member = member
         self._view = view
         self._writer = writer
@@ -93,8 +93,9 @@ class EscrowAgent:
             for area, period in self._due(now):
                 await self._deal(now, names, area, period)
         self._check(now)
+        state = self._state()
         for release in now.releases.values():
-            if release.id not in self._given and release.in_force(self._state().height + 1, self._state().time_ms):
+            if release.id not in self._given and release.in_force(state.height + 1, state.time_ms):
                 await self._give(now, release)
 
     # --- dealing ---------------------------------------------------------------------------------------------
@@ -122,7 +123,7 @@ class EscrowAgent:
             mine = _of(now.escrow_keys[place], self._member)
             if mine is not None and self._opened(now, mine) is None:
                 _log.warning("a share does not open, or is another than its dealer said", dealer=place[2])
-                self._faulty(place[2])
+                self._faulty(place)
 
     # --- giving ----------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ from consortium.errors import CommitmentMismatch, Malformed
 from consortium.ledger.governance.state import Release
 from consortium.ledger.state import LedgerState
 from consortium.model.names import Party
-from consortium.model.public import EscrowKey
+from consortium.model.public import SHARE_BYTES, EscrowKey
 from consortium.model.records import parse_header
 from consortium.pipeline.claims import Content, Vault
 from consortium.pipeline.escrowing import dealers_of
@@ -32,7 +32,6 @@ from consortium.ports.party import HeldRecord, PartyStore
 
 _log = structlog.get_logger(__name__)
 _PAGE = 500
-_SHARE_BYTES = 17
 
 
 class Unsealer:
@@ -101,7 +100,7 @@ class Unsealer:
             share = dict(zip(part.dealers, part.shares, strict=False)).get(dealer)
             if share is None or member not in digests:
                 continue
-            if len(share) == _SHARE_BYTES and sha256(share) == digests[member]:
+            if len(share) == SHARE_BYTES and sha256(share) == digests[member]:
                 good.setdefault(share[0], share)
             else:
                 self._name(release, member, "a share is not the one that its dealer published")

@@ -154,16 +154,17 @@ def cosign(text: str, key: VerifierKey, secret: bytes, timestamp_s: int) -> Note
 def verified_by(note: SignedNote, keys: Sequence[VerifierKey]) -> tuple[VerifierKey, ...]:
     """The known keys whose signature stands under the note and holds.
 
-    Unknown signatures are ignored; one of a known key that fails condemns the note (signed-note). Raises
-    `ProofInvalid`.
+    Unknown signatures are ignored; one of a known key that fails condemns the note (signed-note). Two keys of one name
+    can have one id of four bytes, by chance or by work: it then fails if it is neither's. Raises `ProofInvalid`.
     """
     found: list[VerifierKey] = []
     for signature in note.signatures:
-        key = next((k for k in keys if k.name == signature.name and k.id == signature.key_id), None)
-        if key is None:
+        named = [k for k in keys if k.name == signature.name and k.id == signature.key_id]
+        if not named:
             continue
-        if not _holds(note.text, signature, key):
-            raise ProofInvalid(f"the signature of {key.name} does not verify")
+        key = next((k for k in named if _holds(note.text, signature, k)), None)
+        if key is None:
+            raise ProofInvalid(f"the signature of {signature.name} does not verify")
         if key not in found:
             found.append(key)
     return tuple(found)

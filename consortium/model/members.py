@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from consortium.errors import Malformed
 from consortium.model.encoding import encode
-from consortium.model.names import is_name
+from consortium.model.names import NO_MEMBER, is_name
 
 GENESIS_VERSION, GENESIS_WITH_CONSTITUTION = 1, 2
 ROLES = frozenset({"utility", "grid-operator", "cooperative", "retailer", "compliance"})
@@ -163,6 +163,8 @@ class Genesis:
         members = tuple(_member(m) for m in raw["members"])
         if list(members) != sorted(members, key=lambda m: m.name) or len({m.name for m in members}) != len(members):
             raise Malformed("members are sorted by name and distinct")
+        if NO_MEMBER & {m.name for m in members}:
+            raise Malformed("a member cannot be called so")
         return cls(raw["network"], raw["channel"], raw["epoch"], raw["origin"], members, constitution)
 
 

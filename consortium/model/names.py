@@ -12,6 +12,10 @@ from dataclasses import dataclass
 from consortium.errors import InvalidRequest
 
 ID_BYTES = 16
+NO_MEMBER = frozenset({"none", "members"})
+"""Words of a trust file (C2SP tlog-policy) beside members' names: no member can have one for its own."""
+MONTH = r"^(19[7-9][0-9]|2[0-9]{3})-(0[1-9]|1[0-2])$"
+"""A month as `2017-06`, of years that every calendar has."""
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
 
 

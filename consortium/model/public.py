@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from consortium.errors import Malformed
 from consortium.model.encoding import decode, encode
-from consortium.model.names import ID_BYTES
+from consortium.model.names import ID_BYTES, MONTH
 from consortium.model.records import MAX_TIME_MS
 
 VERSION = 1
@@ -83,12 +83,18 @@ class Acknowledgement(Body):
     reason: Text = ""
 
 
+SHARE_BYTES = 17
+"""A share is its number, from 1, and 16 bytes (Shamir's scheme over GF(2^128))."""
+_SHARE_BOX_BYTES = 32 + 16 + SHARE_BYTES
+"""A sealed box: the ephemeral public key, the tag, the share."""
+
+
 class EscrowShare(BaseModel):
     """A member's share of an escrow key: `box` opens for that member alone, `digest` is the SHA-256 of the share."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, ser_json_bytes="hex", val_json_bytes="hex")
     member: Word
-    box: Annotated[bytes, Field(min_length=1, max_length=512)]
+    box: Annotated[bytes, Field(min_length=_SHARE_BOX_BYTES, max_length=_SHARE_BOX_BYTES)]
     digest: Key
 
 
@@ -100,7 +106,7 @@ class EscrowKey(Body):
 
     KIND: ClassVar[str] = "escrow-key"
     area: Word
-    period: Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+    period: Annotated[str, Field(pattern=MONTH)]
     public: Key
     needed: Annotated[int, Field(ge=2, le=64)]
     shares: Annotated[tuple[EscrowShare, ...], Field(min_length=2, max_length=64)]

@@ -133,6 +133,9 @@ class Disclosed:
 
     def _opened(self, caller: Caller, grant: Grant, claims: Sequence[Claim], place: Standing) -> _Shown | None:
         first, header = claims[0], parse_header(place.header_bytes)
+        erasure = self._state().governance.erased_by(first.record, header.author)
+        if erasure is not None and caller.member in erasure.acknowledged:
+            return None  # this member has said that nothing of it is left
         granted = frozenset(grant.scope.groups)
         groups = self._access.groups(caller, first.type, relation=GRANT, start_ms=first.start_ms) & granted
         permitted = Permitted(first.type, groups)

@@ -32,6 +32,11 @@ class Escrowing:
         self._governance = governance
         self._places = places
         self._missed = missed
+        self._distrusted: set[tuple[str, str, str]] = set()
+
+    def distrust(self, place: tuple[str, str, str]) -> None:
+        """Seal no more to this area's, period's and dealer's key: a share of it does not hold, so it may never open."""
+        self._distrusted.add(place)
 
     def extended(self, draft: Draft, type: str, entropy: Entropy) -> tuple[Draft, tuple[bytes, ...]]:
         """The draft with its last section, and the content keys of the others; as it is if it is not to be escrowed."""
@@ -40,7 +45,8 @@ class Escrowing:
         if type not in now.settings.supervised or not compliance or len(draft.sections) >= MAX_SECTIONS:
             return draft, ()
         place = escrow_place(_parts(draft), self._places)
-        dealers = dealers_of(now, *place)[:MAX_DEALERS] if place is not None else []
+        known = dealers_of(now, *place) if place is not None else []
+        dealers = [one for one in known if place and (*place, one[0]) not in self._distrusted][:MAX_DEALERS]
         if place is None or len(dealers) < 2:
             self._missed()
             return draft, ()

@@ -274,6 +274,30 @@ async def test_a_dealer_of_a_bad_share_is_named_when_it_deals(world, monkeypatch
         assert world.nodes[name].dealt_wrong == ["gridco"]
 
 
+async def test_what_is_sealed_after_a_dealer_was_named_opens_without_it(world, monkeypatch):
+    await fold(world)
+    monkeypatch.setattr(world.nodes["suncoop"].escrow, "_checked", set())
+    author = world.nodes["suncoop"]
+    author.escrowing.distrust(("area-1", month_of(MORNING), "cityretail"))
+    inside = await trade(world)
+    escrow = read_part(world.office.opener.open_all(await world.office.store.held(inside)).sections[3])
+    assert escrow.dealers == ("gridco", "suncoop")
+    id = await release(world)
+    await world.escrow("gridco", "suncoop")
+    await world.office.receiver.round()
+    assert [row["id"] for row in await read_all(world, id)] == [inside.hex()]
+
+
+@pytest.mark.parametrize("box", [b"x", bytes(48), bytes(65), b"\1" * 64, b"\1" * 66])
+async def test_a_box_that_no_key_could_open_is_no_share(world, box):
+    """Else every node with such a share would fail at it for ever: at giving, and at destroying old keys."""
+    month = next_month(next_month(month_of(world.clock.ms)))
+    good = deal(world.nodes["gridco"].applier.state.governance, PARTICIPANTS, "area-1", month, os.urandom)
+    shares = tuple(share.model_copy(update={"box": box}) for share in good.shares[:1]) + good.shares[1:]
+    answer = await world.publish("gridco", good.model_copy(update={"shares": shares}))
+    assert (answer.state, answer.reason) == ("rejected", "malformed-body")
+
+
 async def test_shares_go_to_the_compliance_members_alone(world):
     id = await release(world)
     await world.escrow("gridco")

@@ -8,6 +8,7 @@ import pytest
 
 from consortium.crypto.hashing import sha256
 from consortium.errors import Malformed, Tampering
+from consortium.ledger.governance import effects
 from consortium.ledger.governance.changes import changes
 from consortium.ledger.governance.constitution import constitution, founded
 from consortium.ledger.governance.rules import Rule
@@ -303,7 +304,10 @@ def test_holds_and_releases(net):
 
 
 def test_an_escrow_key_is_shared_among_the_participants_once(net):
-    shares = tuple(EscrowShare(member=m, box=b"box", digest=bytes(32)) for m in ("alpha", "bravo", "charlie"))
+    shares = tuple(
+        EscrowShare(member=m, box=noise(f"box {m}") + bytes(33), digest=bytes(32))
+        for m in ("alpha", "bravo", "charlie")
+    )
     key = EscrowKey(area="east", period="2017-06", public=noise("escrow"), needed=2, shares=shares)
     assert net.write("regulator", key) == [RecordRefusal.NOT_ENTITLED]
     assert net.write("alpha", key, key) == ["accepted", RecordRefusal.ALREADY_DONE]
@@ -323,6 +327,29 @@ def test_an_encryption_key_that_nobody_can_share_a_key_with_is_refused(net, publ
     ):
         body = Proposal(kind=terms.KIND, terms=terms.model_dump(), expires_ms=LATER)
         assert net.write("alpha", body) == [RecordRefusal.MALFORMED_BODY]
+
+
+@pytest.mark.parametrize("name", ["none", "members"])
+def test_a_member_called_like_a_word_of_trust_files_is_refused(net, name):
+    """No node could write its trust file any more."""
+    terms = AdmitMember(name=name, roles=(), keys=keys_of("new"))
+    body = Proposal(kind=terms.KIND, terms=terms.model_dump(), expires_ms=LATER)
+    assert net.write("alpha", body) == [RecordRefusal.MALFORMED_BODY]
+
+
+@pytest.mark.parametrize("period", ["0000-01", "1969-12", "9999-12", "2017-13"])
+def test_a_month_of_no_calendar_is_refused(net, period):
+    """Every node computes where it begins and ends."""
+    body = Proposal(kind="release-escrow", terms={"area": "east", "period": period, "purpose": "x"}, expires_ms=LATER)
+    assert net.write("alpha", body) == [RecordRefusal.MALFORMED_BODY]
+
+
+def test_a_member_cannot_change_its_keys_without_end_but_can_be_robbed_of_them(net, monkeypatch):
+    monkeypatch.setattr(effects, "MAX_KEY_PERIODS", 2)
+    two = (proposal(RotateKeys(name="bravo", keys=Keys.of(fresh("bravo", number)))) for number in (2, 3))
+    assert net.write("bravo", *two) == ["accepted", RecordRefusal.CONFLICT]
+    net.decide("alpha", RevokeKeys(name="bravo", keys=Keys.of(fresh("bravo", 4))), "alpha", "charlie")
+    assert net.now.member("bravo").keys == fresh("bravo", 4)
 
 
 def test_an_officer_whose_name_is_none_is_refused(net):

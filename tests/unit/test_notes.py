@@ -287,3 +287,14 @@ def test_bad_checkpoints(text):
 @pytest.mark.parametrize(("text", "value"), [("0", 0), ("7", 7), (str((1 << 63) - 1), (1 << 63) - 1)])
 def test_good_decimals(text, value):
     assert parse_decimal(text) == value
+
+
+def test_two_keys_of_one_name_and_id_do_not_shut_each_other_out(monkeypatch):
+    """Who finds a key with another's id (four bytes) must not make the other's signatures fail."""
+    monkeypatch.setattr(VerifierKey, "id", property(lambda _: b"same"))
+    one, other = (VerifierKey("example.com/log", ED25519, signing.public_key(noise(n))) for n in (1, 2))
+    for key, secret in ((one, noise(1)), (other, noise(2))):
+        note = SignedNote("text\n", (sign_note("text\n", key, signing.expand(secret)),))
+        assert verified_by(note, [one, other]) == (key,)
+    with pytest.raises(ProofInvalid):
+        verified_by(SignedNote("text\n", (sign_note("text\n", one, signing.expand(noise(3))),)), [one, other])

@@ -93,7 +93,7 @@ BODIES: tuple[Body, ...] = (
         public=_bytes("escrow", 32),
         needed=2,
         shares=tuple(
-            EscrowShare(member=name, box=_bytes(f"box {name}", 80), digest=_bytes(f"share {name}", 32))
+            EscrowShare(member=name, box=_bytes(f"box {name}", 65), digest=_bytes(f"share {name}", 32))
             for name in ("gridco", "suncoop")
         ),
     ),

@@ -39,6 +39,8 @@ from consortium.model.policyset import policy_set_digest
 from consortium.model.verdicts import RecordRefusal
 
 _NAMES = frozenset(MemberKeys.__slots__)
+MAX_KEY_PERIODS = 256
+"""By a member itself, which needs no ballot: all of its keys are looked through at each change, and by who reads it."""
 
 
 def conflict(governance: Governance, terms: Terms, time_ms: int) -> RecordRefusal | None:
@@ -52,6 +54,8 @@ def conflict(governance: Governance, terms: Terms, time_ms: int) -> RecordRefusa
     if isinstance(terms, RotateKeys | RevokeKeys):
         if governance.member(terms.name) is None:
             return RecordRefusal.NO_SUCH_SUBJECT
+        if isinstance(terms, RotateKeys) and len(governance.standings[terms.name].periods) >= MAX_KEY_PERIODS:
+            return RecordRefusal.CONFLICT
         kept = _NAMES if isinstance(terms, RotateKeys) else frozenset({"encryption"})
         return RecordRefusal.CONFLICT if _used(governance, terms.keys.as_keys(), terms.name, kept) else None
     if isinstance(terms, EndGrant | ConfirmGrant):

@@ -154,6 +154,8 @@ def _escrow(governance: Governance, author: str, key: EscrowKey) -> Governance |
         return RecordRefusal.ALREADY_DONE
     if not is_usable_key(key.public):
         return RecordRefusal.MALFORMED_BODY  # nobody could seal to it: no author's record would be escrowed any more
+    if not all(is_usable_key(share.box[:32]) for share in key.shares):
+        return RecordRefusal.MALFORMED_BODY  # no box that a key could open
     names = [share.member for share in key.shares]
     if names != sorted(participants) or key.needed != min(governance.settings.escrow_needed, len(names)):
         return RecordRefusal.CONFLICT

@@ -11,12 +11,12 @@ from consortium.errors import InvalidRequest, Malformed
 from consortium.ledger.governance.rules import KINDS, OWN, Rule
 from consortium.ledger.governance.settings import LedgerSettings
 from consortium.model.members import ROLES, MemberKeys
-from consortium.model.names import Party
+from consortium.model.names import MONTH, NO_MEMBER, Party
 from consortium.model.public import Id, Key, Proposal, Text, TimeMs, Word, read_model
 from consortium.model.scope import Scope
 
 PartyText = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,32}(@[a-z0-9-]{2,32})?$")]
-Period = Annotated[str, Field(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+Period = Annotated[str, Field(pattern=MONTH)]
 
 
 class Keys(BaseModel):
@@ -208,6 +208,8 @@ def _lists_as_tuples(value: Any) -> Any:
 
 
 def _check(terms: Terms) -> None:
+    if isinstance(terms, AdmitMember) and terms.name in NO_MEMBER:
+        raise Malformed("a member cannot be called so")
     if isinstance(terms, AdmitMember) and list(terms.roles) != sorted(set(terms.roles) & ROLES):
         raise Malformed("roles are sorted words")
     if isinstance(terms, ChangeRules) and not set(terms.rules) <= set(KINDS) - OWN:
