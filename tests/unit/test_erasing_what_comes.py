@@ -37,8 +37,8 @@ class Node:
         clock, ids = SimpleNamespace(now_ms=lambda: 0), SimpleNamespace(derive_id=lambda _: bytes(16))
         oblivion = SimpleNamespace(close=lambda _: None, tags=lambda *_: ())
         self.eraser = Eraser(
-            OFFICE, SimpleNamespace(judge=judge), oblivion, self, self, self, self, self, ids, clock, lambda: self.state,
-            SimpleNamespace(answer=nothing), halted=lambda: "", level=lambda: True, forget=lambda _: None,
+            OFFICE, SimpleNamespace(judge=judge), oblivion, self, self, self, self, self, ids, clock,
+            lambda: self.state, SimpleNamespace(answer=nothing), halted=lambda: "", level=lambda: True, forget=lambda _: None,
             observe=lambda _: None, interval_s=1e9,
         )  # fmt: skip
         self.eraser._retained_ms = 0
