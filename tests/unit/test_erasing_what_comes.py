@@ -38,8 +38,8 @@ class Node:
         oblivion = SimpleNamespace(close=lambda _: None, tags=lambda *_: ())
         self.eraser = Eraser(
             OFFICE, SimpleNamespace(judge=judge), oblivion, self, self, self, self, self, ids, clock,
-            lambda: self.state, SimpleNamespace(answer=nothing), halted=lambda: "", level=lambda: True, forget=lambda _: None,
-            observe=lambda _: None, interval_s=1e9,
+            lambda: self.state, SimpleNamespace(answer=nothing), halted=lambda: "", level=lambda: True,
+            forget=lambda _: None, observe=lambda _: None, interval_s=1e9,
         )  # fmt: skip
         self.eraser._retained_ms = 0
 
