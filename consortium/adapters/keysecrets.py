@@ -14,7 +14,7 @@ from nacl import bindings
 
 from consortium.crypto import hints, signing
 from consortium.crypto.hashing import keyed
-from consortium.errors import ConfigurationError, Malformed
+from consortium.errors import Malformed, NotYet
 from consortium.model.encoding import decode, encode
 from consortium.model.members import MemberKeys
 
@@ -132,10 +132,10 @@ class Keychain:
         return next(g for g in self.generations if g.state is State.ACTIVE)
 
     def with_next(self, what: What, entropy: Entropy) -> Keychain:
-        """One more generation. One that waits stays: its proposal may be on its way. Raises `ConfigurationError`."""
+        """One more generation. One that waits stays: its proposal may be on its way. Raises `NotYet`."""
         last = self.active
         if [g.state for g in self.generations].count(State.NEXT) >= MAX_WAITING:
-            raise ConfigurationError("too many new keys wait to be put in force", hint="is the node's proposal taken?")
+            raise NotYet("too many new keys wait to be put in force", hint="is the node's proposal taken?")
         signing = {name: entropy(KEY_BYTES) for name in ("signing", "log", "witness", "token")}
         fresh = replace(last, state=State.NEXT, **signing) if what is not What.ENCRYPTION else last
         if what is not What.SIGNING:
@@ -167,9 +167,9 @@ class Keychain:
         )
 
     def with_new_storage(self, entropy: Entropy) -> Keychain:
-        """A new storage key in force. Raises `ConfigurationError` while another one is being replaced."""
+        """A new storage key in force. Raises `NotYet` while another one is being replaced."""
         if len(self.storage) > 1:
-            raise ConfigurationError("a new storage key is under way already", hint="`consortium keys list` shows it")
+            raise NotYet("a new storage key is under way already", hint="`consortium keys list` shows it")
         olds = (replace(key, state=State.OLD) for key in self.storage)
         return replace(self, storage=(*olds, StorageKey(State.ACTIVE, entropy(KEY_BYTES))))
 

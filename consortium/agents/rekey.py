@@ -81,7 +81,7 @@ class Rekeyer:
         """New keys: `signing`, `encryption` or `all` by a proposal on the ledger, in force when it is applied;
         `storage` at once, and the rest of it in the background (None).
 
-        Raises `InvalidRequest`, `ConfigurationError`, `KeysUnavailable`, and what `Writer` raises: then nothing has
+        Raises `InvalidRequest`, `NotYet`, `KeysUnavailable`, and what `Writer` raises: then nothing has
         changed but that the file holds keys that wait.
         """
         if what == STORAGE:

@@ -38,7 +38,7 @@ from tests.fixtures.network import ABSENT, Network, reading, wait_until
 
 pytestmark = pytest.mark.processes
 
-POSITIVE, NEGATIVE = 6, 4
+POSITIVE, NEGATIVE = 4, 3
 """Examples of each operation: well-formed ones and broken ones."""
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -48,6 +48,8 @@ CHECKS = [
 ]
 ROLES = (
     *((f"fuzz-{duty}", "staff", "suncoop", frozenset({duty})) for duty in sorted(DUTIES)),
+    ("fuzz-operator", "staff", "gridco", frozenset({"trading"})),
+    ("fuzz-grid", "staff", "gridco", frozenset({"metering"})),
     ("fuzz-machine", "machine", "suncoop", frozenset()),
     ("fuzz-service", "service", "suncoop", frozenset()),
     ("fuzz-admin", "administrator", "suncoop", frozenset()),

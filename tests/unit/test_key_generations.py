@@ -18,7 +18,7 @@ from consortium.adapters.keysecrets import KEY_BYTES, Keychain, Secrets, State, 
 from consortium.adapters.unlock import unlocking_key
 from consortium.crypto import signing
 from consortium.crypto.sealing import sealed_box
-from consortium.errors import ConfigurationError, KeysUnavailable, Malformed
+from consortium.errors import KeysUnavailable, Malformed, NotYet
 from consortium.model.encoding import encode
 from tests.callers import custody_of, secrets_of
 
@@ -175,7 +175,7 @@ def test_new_keys_without_end_are_refused(path):
     keyfile.create(path, SECRET)
     for _ in range(8):
         rotated(path, What.ALL)
-    with pytest.raises(ConfigurationError, match="too many"):
+    with pytest.raises(NotYet, match="too many"):
         rotated(path, What.ALL)
     assert len(keyfile.open(path, SECRET).generations) == 9
 
@@ -192,7 +192,7 @@ def test_a_new_storage_key_opens_what_the_old_one_sealed_until_that_is_dropped(p
     assert keys.open_at_rest(CONTEXT, old_box) == b"x"
     new_box = keys.reseal_at_rest(CONTEXT, old_box)
     assert keys.reseal_at_rest(CONTEXT, new_box) is None
-    with pytest.raises(ConfigurationError, match="under way"):
+    with pytest.raises(NotYet, match="under way"):
         step(lambda chain: chain.with_new_storage(os.urandom))
     before = secrets_in(path)
     step(lambda chain: chain.storage_dropped())

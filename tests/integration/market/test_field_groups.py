@@ -21,7 +21,7 @@ from consortium.bootstrap import open_stores
 from consortium.crypto import signing
 from consortium.devnet.network import Person
 from consortium.energy.field_groups import group_of
-from consortium.ports.accounts import Account
+from consortium.ports.accounts import DUTIES, Account
 from tests.fixtures.network import ABSENT, MEMBERS
 from tests.integration.market.test_who_sees_what import ask, ledger, records, visible
 from tests.matrix import opened
@@ -44,9 +44,11 @@ COLUMNS = {
     "admin": ("administrator",),
     "meters": ("machine",),
     "officer": ("officer",),
+    "service": ("service",),
 }
 OPERATORS, GRID = ("gridco", "suncoop"), "gridco"
-ADDED = {"trading": {"trading"}, "operations": {"operations"}, "idle": set()}
+ADDED = {"trading": "staff", "operations": "staff", "idle": "staff", "service": "service"}
+"""Accounts that each member gets besides, by their kind; staff with the duty of that name."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -55,10 +57,11 @@ async def people(trading_day):
     network = trading_day.network
     for member in MEMBERS:
         async with open_stores(network.net.nodes[member].database_url) as stores:
-            for word, duties in ADDED.items():
-                seed = signing.public_key(bytes(31) + bytes([len(word)]))  # any 32 bytes
-                person = Person(f"{member}-{word}", "staff", member, seed=seed, duties=frozenset(duties))
-                account = Account(person.name, "staff", public_key=signing.public_key(seed), duties=person.duties)
+            for word, kind in ADDED.items():
+                duties = frozenset({word} & DUTIES)
+                seed = signing.public_key(word.encode().ljust(32))  # any 32 bytes
+                person = Person(f"{member}-{word}", kind, member, seed=seed, duties=duties)
+                account = Account(person.name, kind, public_key=signing.public_key(seed), duties=person.duties)
                 await stores.accounts.put_account(account)
                 network.net.people.append(person)
                 network.tokens[person.name] = await network.net.sign_in(person)
@@ -144,7 +147,9 @@ async def test_every_cell_of_the_matrix_over_http(trading_day, records, people):
     reading = ("billing", "metering", "trading", "staff")
     assert {name for name in people if seen[name]} >= {f"{member}-{word}" for member in OPERATORS for word in reading}
     assert len(cells) > 100, sorted(cells)
-    assert not any(seen[name] for name in people if name.endswith(("admin", "meters", "officer", "operations", "idle")))
+    assert not any(
+        seen[name] for name in people if name.endswith(("admin", "meters", "officer", "operations", "idle", "service"))
+    )
 
 
 async def test_a_list_holds_what_the_role_sees_and_nothing_else(trading_day, records, people):
