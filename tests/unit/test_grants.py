@@ -13,6 +13,8 @@ from consortium.energy.payloads.contracts import ContractFrame, ContractStep, Co
 from consortium.energy.payloads.market import TradeMoney, TradePoints, TradeTerms
 from consortium.energy.payloads.metering import MeterReading
 from consortium.errors import Forbidden, InvalidRequest, NotFound, NotReady
+from consortium.ledger.governance.state import Erasure
+from consortium.model.records import parse_header
 from consortium.model.scope import Scope
 from consortium.pipeline.disclosed import Query
 from consortium.ports.callers import Caller
@@ -446,3 +448,18 @@ async def test_what_one_holder_gave_is_not_fetched_twice(world):
 
 def _with(grant, wider):
     return replace(grant, scope=wider)
+
+
+async def test_what_the_office_said_is_erased_it_shows_no_more_even_if_a_copy_is_left(world):
+    """A disclosure that crossed the erasure on its way, say."""
+    inside = await trade(world)
+    grant = await world.granted(scope())
+    await world.settle()
+    assert await read_all(world, grant)
+    state = world.office.applier.state
+    author = parse_header((await world.office.store.record(inside)).header_bytes).author
+    order = Erasure(b"e" * 16, author, (inside,), "user", "", 1, 1)
+    for said, shown in ((frozenset(), [inside.hex()]), (frozenset({"regulator"}), [])):
+        erasures = {order.id: replace(order, acknowledged=said)}
+        world.office.applier.state = replace(state, governance=replace(state.governance, erasures=erasures))
+        assert [row["id"] for row in await read_all(world, grant)] == shown
